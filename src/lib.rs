@@ -1,0 +1,4 @@
+//! Declarative migration rules for model checkpoints.
+
+pub mod formats;
+pub mod tensor;

@@ -1,0 +1,3 @@
+//! The command line of `migrate`.
+
+fn main() {}
