@@ -1,4 +1,7 @@
 //! Declarative migration rules for model checkpoints.
 
+pub mod diagnostic;
 pub mod formats;
+pub mod keyset;
+pub mod source;
 pub mod tensor;
