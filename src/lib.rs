@@ -3,5 +3,7 @@
 pub mod diagnostic;
 pub mod formats;
 pub mod keyset;
+pub mod rules;
 pub mod source;
+pub mod syntax;
 pub mod tensor;

@@ -1,7 +1,7 @@
 //! Which names an expression uses, and which of them it uses as numbers.
 
 use crate::source::Span;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Glob};
 
 /// Adds the names that `expr` uses, with their places.
 pub(super) fn of<'a>(expr: &'a Expr, names: &mut Vec<(&'a str, Span)>) {
@@ -10,6 +10,17 @@ pub(super) fn of<'a>(expr: &'a Expr, names: &mut Vec<(&'a str, Span)>) {
             names.push((name, expr.span));
         }
     });
+}
+
+/// The patterns inside `shape(…)` and `count(…)`.
+pub(super) fn patterns(expr: &Expr) -> Vec<&Glob> {
+    let mut patterns = Vec::new();
+    walk(expr, &mut |expr| {
+        if let ExprKind::KeysCall(_, pattern) = &expr.kind {
+            patterns.push(pattern);
+        }
+    });
+    patterns
 }
 
 /// Adds the names that `expr` uses as numbers: all but those that are compared with a text.

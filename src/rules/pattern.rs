@@ -3,6 +3,7 @@
 use regex::Regex;
 
 use super::error::RuleErrorKind;
+use super::matching::Match;
 use crate::source::Span;
 use crate::syntax::ast::{CaptureKind, Glob, GlobKind, Part, Spanned};
 
@@ -193,6 +194,43 @@ impl Pattern {
                     _ => return None,
                 },
                 _ => return None,
+            }
+        }
+        Some(segments.join("."))
+    }
+
+    /// The key that this pattern would match beside the one that `other` matched in this way: its
+    /// wildcards take what the partners of their kind hold. `None` where a wildcard has no partner.
+    pub fn fill_in(&self, other: &Pattern, way: &Match) -> Option<String> {
+        let Form::Places(places) = &self.form else { return None };
+        let stars: Vec<usize> = other.stars().collect();
+        let text = |slot: Option<usize>| -> Option<Option<String>> {
+            let own = &self.slots[slot?];
+            let partner = match &own.name {
+                Some(name) => other.slot(name)?,
+                None => {
+                    let nth = self.stars().position(|star| Some(star) == slot)?;
+                    *stars.get(nth)?
+                }
+            };
+            Some(way.captures.get(partner)?.text.clone())
+        };
+        let mut segments: Vec<String> = Vec::new();
+        for place in places {
+            match place {
+                Place::Segment(atoms) => {
+                    let mut segment = String::new();
+                    for atom in atoms {
+                        match atom {
+                            Atom::Text(text) => segment.push_str(text),
+                            Atom::Any { slot, .. } | Atom::Index { slot, .. } => segment.push_str(&text(*slot)??),
+                            Atom::Value(_) | Atom::Choice { .. } => return None,
+                        }
+                    }
+                    segments.push(segment);
+                }
+                Place::Many { slot, .. } => segments.extend(text(*slot)?),
+                Place::Choice { .. } => return None,
             }
         }
         Some(segments.join("."))

@@ -61,7 +61,7 @@ impl Template {
             return Err(Spanned::new(RuleErrorKind::RegexTemplate, glob.span));
         };
         let (mut stars, mut choices) = (0, 0);
-        let mut next = |counter: &mut usize| {
+        let next = |counter: &mut usize| {
             *counter += 1;
             *counter - 1
         };
@@ -130,6 +130,12 @@ impl Template {
     /// Whether a name stands in the template.
     pub fn uses(&self, name: &str) -> bool {
         self.range(name).is_some() || self.names().iter().any(|(used, _)| *used == name)
+    }
+
+    /// Whether the name rests on a choice or on arithmetic, and not on captured text alone.
+    pub fn chooses(&self) -> bool {
+        let chosen = |piece: &Piece| matches!(piece, Piece::Choice(..) | Piece::NamedChoice(..) | Piece::Arithmetic(_));
+        self.pieces().any(chosen)
     }
 
     /// Checks that wildcards and alternatives pair with those of `pattern`; `over` may run one more name.

@@ -38,7 +38,7 @@ pub enum SyntaxErrorKind {
     #[error("this `}}` closes no block")]
     StrayClose,
     /// Brackets or blocks inside one another beyond the bound.
-    #[error("brackets nest deeper than {most}")]
+    #[error("brackets, blocks or operators nest deeper than {most}")]
     TooDeep {
         /// The bound.
         most: usize,

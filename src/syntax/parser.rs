@@ -31,6 +31,9 @@ pub fn parse(text: &str, file: u32) -> (Ast, Vec<SyntaxError>) {
     (Ast { items }, parser.errors)
 }
 
+/// How many operators may stand in a row: they nest in the tree, which is walked by recursion.
+const MAX_OPERATORS: usize = 64;
+
 /// Turns pairs into the tree. Its functions return `None` where an error was reported.
 struct Parser<'a> {
     text: &'a str,
@@ -425,7 +428,13 @@ impl<'a> Parser<'a> {
     /// Operands with operators between them, joined from the left.
     fn binary(&mut self, mut parts: Pairs<'a, Rule>) -> Option<Expr> {
         let mut left = self.expression(parts.next()?)?;
+        let mut count = 0;
         while let Some(sign) = parts.next() {
+            count += 1;
+            if count > MAX_OPERATORS {
+                self.error(SyntaxErrorKind::TooDeep { most: MAX_OPERATORS }, self.range(&sign));
+                return None;
+            }
             let op = Spanned::new(operator(sign.as_str())?, self.span(&sign));
             let right = self.expression(parts.next()?)?;
             let span = Span { end: right.span.end, ..left.span };
@@ -436,7 +445,12 @@ impl<'a> Parser<'a> {
 
     /// Signs before an operand, the last one applied first.
     fn unary(&mut self, node: Node<'a>, op: UnaryOp) -> Option<Expr> {
+        let range = self.range(&node);
         let mut parts: Vec<Node<'a>> = node.into_inner().collect();
+        if parts.len() > MAX_OPERATORS {
+            self.error(SyntaxErrorKind::TooDeep { most: MAX_OPERATORS }, range);
+            return None;
+        }
         let mut value = self.expression(parts.pop()?)?;
         for sign in parts.iter().rev() {
             let span = Span { start: self.span(sign).start, ..value.span };
