@@ -149,7 +149,7 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
         tail.extend(low16(count).to_le_bytes());
         tail.extend(low16(count).to_le_bytes());
         tail.extend(low32(end - start).to_le_bytes());
-        tail.extend(low32(LARGE).to_le_bytes());
+        tail.extend(low32(start).to_le_bytes());
         tail.extend([0; 2]);
         self.out.write(&tail)
     }
