@@ -5,6 +5,7 @@
 //! knows of rules or plans.
 
 mod error;
+pub mod keys_yaml;
 mod sink;
 mod stored;
 
