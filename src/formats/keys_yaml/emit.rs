@@ -92,9 +92,16 @@ fn is_word_of_yaml(text: &str) -> bool {
     words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
+/// Whether as many brackets are closed as are opened.
+fn is_balanced(text: &str) -> bool {
+    let count = |brackets: [char; 2]| text.chars().filter(|char| brackets.contains(char)).count();
+    count(['[', '{']) <= count([']', '}'])
+}
+
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
+    let balanced = is_balanced(text);
     for char in text.chars() {
         let code = u32::from(char);
         match char {
@@ -103,6 +110,8 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
+            // The reader stops at many open brackets, and does not look whether they are quoted.
+            '[' | '{' if !balanced => drop(write!(quoted, "\\x{code:02x}")),
             ' '..='~' => quoted.push(char),
             _ if char.is_alphanumeric() => quoted.push(char),
             // What cannot be seen or what YAML forbids is written by number.

@@ -11,6 +11,10 @@ use super::error::{KeysYamlError, KeysYamlProblem};
 use super::spec::read_spec;
 use crate::keyset::{Key, KeySet, Role};
 
+/// A key set has no brackets in brackets, and the time that the YAML reader takes for them grows with
+/// the square of their depth.
+const MAX_BRACKETS: usize = 64;
+
 /// Reads a key set from a text; `name` is the file as the user named it.
 ///
 /// # Errors
@@ -18,6 +22,10 @@ use crate::keyset::{Key, KeySet, Role};
 /// number, a line that is no dtype and shape, a tie to what cannot be tied to.
 pub fn parse(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if bracket_depth(text) > MAX_BRACKETS {
+        let problem = KeysYamlProblem::Yaml("brackets are open inside of too many others".to_owned());
+        return Err(KeysYamlError { name: name.to_owned(), line: None, problem });
+    }
     let problem = Cell::new(None);
     let seed = Document { origin: name, problem: &problem };
     let read = seed.deserialize(serde_yaml::Deserializer::from_str(text));
@@ -29,6 +37,20 @@ pub fn parse(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
     settle_roles(&mut keyset);
     check_ties(&keyset, text)?;
     Ok(keyset)
+}
+
+/// How many brackets are open at once at the deepest place, quotes not looked at.
+fn bracket_depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// What the YAML reader says, without the place that the error names already.

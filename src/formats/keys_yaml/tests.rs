@@ -184,6 +184,11 @@ k.yaml: deserializing from YAML containing more than one document is not support
 fn depth_and_aliases_do_no_harm() {
     let deep = format!("format: 1\ntensors: {}", "[".repeat(100_000));
     assert!(parse("k.yaml", &deep).is_err());
+    let mut open = KeySet::new("some");
+    for index in 0..100 {
+        open.keys.insert(format!("[{{{index}").into(), TensorSpec::new(Dtype::F32, [2]).into());
+    }
+    assert_eq!(parse("k.yaml", &emit(&open)).unwrap().keys, open.keys);
     let aliases = "format: 1\ntensors:\n  a: &x f32 [2]\n  b: *x\n";
     assert_eq!(parse("k.yaml", aliases).unwrap().len(), 2);
 }
@@ -206,6 +211,8 @@ fn mark(info: &mut KeyInfo, known: u8, buffer: bool) {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn what_is_written_is_read(
         name in proptest::option::of(".*"),
