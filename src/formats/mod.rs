@@ -7,6 +7,7 @@
 mod atomic;
 mod checkpoint;
 mod error;
+pub mod keys_yaml;
 mod output;
 mod pytorch;
 mod safetensors;
