@@ -14,9 +14,10 @@ pub fn thousands(number: u64) -> String {
 }
 
 /// A number of things, in the plural where it is not one: `1 key`, `2 keys`.
-pub fn counted(number: usize, thing: &str) -> String {
+pub fn counted(number: impl TryInto<u64>, thing: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     let plural = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{plural}", thousands(number as u64))
+    format!("{} {thing}{plural}", thousands(number))
 }
 
 /// A number of bytes in the largest decimal unit of which there is one: `12 bytes`, `1.3 GB`.
@@ -29,7 +30,7 @@ pub fn size(bytes: u64) -> String {
             return format!("{}.{} {name}", thousands(tenths / 10), tenths % 10);
         }
     }
-    counted(usize::try_from(bytes).unwrap_or(usize::MAX), "byte")
+    counted(bytes, "byte")
 }
 
 #[cfg(test)]
@@ -41,8 +42,8 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");
-        assert_eq!(counted(1, "key"), "1 key");
-        assert_eq!(counted(1200, "key"), "1,200 keys");
+        assert_eq!(counted(1u64, "key"), "1 key");
+        assert_eq!(counted(1200usize, "key"), "1,200 keys");
         assert_eq!(size(1), "1 byte");
         assert_eq!(size(1_999), "1.9 kB");
         assert_eq!(size(2_000_000_000), "2.0 GB");

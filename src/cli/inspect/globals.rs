@@ -38,10 +38,8 @@ const ALLOWED: &[&str] = &[
 
 /// Modules whose functions reach files, commands or code: no checkpoint needs them.
 const REACHING_OUT: &[&str] = &[
-    "__builtin__",
     "asyncio",
     "bdb",
-    "builtins",
     "code",
     "commands",
     "ctypes",
@@ -76,11 +74,33 @@ const REACHING_OUT: &[&str] = &[
     "tempfile",
     "threading",
     "timeit",
-    "types",
     "urllib",
     "urllib2",
     "venv",
     "webbrowser",
+];
+
+/// The builtins that make plain values; all others (`eval`, `getattr`, `open`) do more.
+const PLAIN_BUILTINS: &[&str] = &[
+    "Ellipsis",
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+    "range",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+    "unicode",
+    "xrange",
 ];
 
 /// Whether torch takes a name (`module.name`) for harmless.
@@ -115,8 +135,11 @@ fn is_dtype(name: &str) -> bool {
 
 /// Whether a name can reach files, commands or code when something loads it.
 pub(super) fn reaches_out(name: &str) -> bool {
-    let module = name.split('.').next().unwrap_or_default();
-    REACHING_OUT.contains(&module) && !is_allowed(name)
+    let (module, rest) = name.split_once('.').unwrap_or_default();
+    match module {
+        "builtins" | "__builtin__" => !PLAIN_BUILTINS.contains(&rest),
+        _ => REACHING_OUT.contains(&module),
+    }
 }
 
 #[cfg(test)]
@@ -145,8 +168,16 @@ mod tests {
         for name in refused {
             assert!(!is_allowed(name) && reaches_out(name), "{name}");
         }
-        for name in ["set", "torch.hub.load", "torch.int_repr", "torch.load", "numpy.dtype", "models.Net", ""]
-        {
+        for name in [
+            "set",
+            "torch.hub.load",
+            "torch.int_repr",
+            "torch.load",
+            "numpy.dtype",
+            "models.Net",
+            "builtins.dict",
+            "",
+        ] {
             assert!(!is_allowed(name) && !reaches_out(name), "{name}");
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 
 use crate::keyset::index_text;
-use crate::tensor::TensorSpec;
+use crate::tensor::{Dtype, TensorSpec};
 
 /// Deeper modules are not told apart, so that a hostile key costs no time.
 const MAX_SEGMENTS: usize = 64;
@@ -29,7 +29,8 @@ pub(super) struct Total {
 impl Total {
     pub(super) fn of<'a>(tensors: impl IntoIterator<Item = Tensor<'a>>) -> Self {
         tensors.into_iter().fold(Total::default(), |total, tensor| {
-            let counted = |amount: Option<u64>| if tensor.own { amount.unwrap_or(0) } else { 0 };
+            let counts = tensor.own && tensor.spec.dtype != Dtype::Object;
+            let counted = |amount: Option<u64>| if counts { amount.unwrap_or(0) } else { 0 };
             Total {
                 tensors: total.tensors + 1,
                 elements: total.elements.saturating_add(counted(tensor.spec.numel())),
@@ -72,15 +73,13 @@ pub(super) fn levels(tensors: &[Tensor<'_>], levels: usize) -> Vec<Module> {
     let mut rows = Vec::new();
     let mut open = builder.children(&Node { members: (0..tensors.len()).collect(), ..Node::default() }, 0);
     open.reverse();
-    while let Some(node) = open.pop() {
+    while let Some(mut node) = open.pop() {
+        let children = builder.go_down(&mut node);
         let total = Total::of(node.members.iter().map(|&member| tensors[member]));
-        rows.push(Module { depth: node.depth, name: node.name.clone(), total });
-        if node.depth + 1 < levels && !node.is_tensor {
-            let children = builder.children(&node, node.depth + 1);
-            // A module of tensors alone is told by its own line.
-            if children.iter().any(|child| !child.is_tensor) {
-                open.extend(children.into_iter().rev());
-            }
+        rows.push(Module { depth: node.depth, name: node.name, total });
+        // A module of tensors alone is told by its own line.
+        if node.depth + 1 < levels && children.iter().any(|child| !child.is_tensor) {
+            open.extend(children.into_iter().rev());
         }
     }
     rows
@@ -104,6 +103,22 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Makes a module one with the only module in it, as long as there is one, and gives what lies in it.
+    fn go_down(&self, node: &mut Node) -> Vec<Node> {
+        loop {
+            if node.is_tensor {
+                return Vec::new();
+            }
+            let mut children = self.children(node, node.depth + 1);
+            if children.len() != 1 || children.iter().any(|child| child.is_tensor) {
+                return children;
+            }
+            if let Some(only) = children.pop() {
+                *node = Node { depth: node.depth, name: format!("{}.{}", node.name, only.name), ..only };
+            }
+        }
+    }
+
     /// What lies in a module, in order.
     fn children(&self, node: &Node, depth: usize) -> Vec<Node> {
         let mut named: IndexMap<(&str, bool), Vec<usize>> = IndexMap::new();
@@ -131,26 +146,9 @@ impl<'a> Builder<'a> {
                 indices.sort_unstable();
                 child.name = format!("{{{}}}", index_text(&indices));
             }
-            self.descend(&mut child);
             child
         };
         children.into_iter().map(finish).collect()
-    }
-
-    /// Goes on to the only module in a module.
-    fn descend(&self, node: &mut Node) {
-        while !node.is_tensor {
-            let Some(&first) = node.members.first() else { return };
-            let name = self.segment(first, node.at);
-            let only = |&member: &usize| {
-                self.lengths[member].len() > node.at + 1 && self.segment(member, node.at) == name
-            };
-            if !node.members.iter().all(only) {
-                return;
-            }
-            node.name = format!("{}.{name}", node.name);
-            node.at += 1;
-        }
     }
 
     /// What the tensors are called below the segment at `at`, and what they are.
@@ -174,7 +172,6 @@ impl<'a> Builder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::Dtype;
 
     fn show(keys: &[String], depth: usize) -> Vec<String> {
         let spec = TensorSpec::new(Dtype::F32, [10]);

@@ -33,6 +33,7 @@ impl Inspected<'_> {
         let tensors = self.tensors();
         let mut sections = vec![self.head(&tensors)];
         if !tensors.is_empty() {
+            sections.push(dtype_lines(&tensors));
             sections.push(if keys { self.key_lines() } else { module_lines(&tensors) });
         }
         sections.push(self.tie_lines());
@@ -55,20 +56,14 @@ impl Inspected<'_> {
         let place = if at.is_empty() { String::new() } else { format!(" in `{}`", printable(&at)) };
         let what = match total.tensors {
             0 => "none: the file holds no dict of tensors".to_owned(),
-            count => format!("{}{place}", sum_text(count, total)),
+            count => {
+                let elements = counted(total.elements, "element");
+                format!("{}{place}, {elements}, {}", thousands(count as u64), size(total.bytes))
+            }
         };
         table.row(["tensors".to_owned(), what]);
-        let dtypes = by_dtype(tensors);
-        if dtypes.len() > 1 {
-            let mut word = "of them";
-            for (dtype, total) in dtypes {
-                let what = match dtype {
-                    Dtype::Object => counted(total.tensors, "object"),
-                    _ => sum_text(total.tensors, total),
-                };
-                table.row([std::mem::take(&mut word).to_owned(), format!("{dtype}: {what}")]);
-            }
-        } else if let Some(dtype) = dtypes.keys().next() {
+        let mut dtypes = tensors.iter().map(|tensor| tensor.spec.dtype);
+        if let Some(dtype) = dtypes.next().filter(|first| dtypes.all(|dtype| dtype == *first)) {
             table.row(["dtype", dtype.name()]);
         }
         let mut lines = vec![printable(&self.checkpoint.path.display().to_string())];
@@ -140,24 +135,36 @@ impl Inspected<'_> {
     }
 }
 
+/// The dtypes, where there are several.
+fn dtype_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
+    let dtypes = by_dtype(tensors);
+    if dtypes.len() < 2 {
+        return Vec::new();
+    }
+    total_lines("dtypes", dtypes.iter().map(|(dtype, total)| (dtype.to_string(), *total)))
+}
+
 fn module_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
-    let mut table = Table::new().right([1, 2, 3]);
-    table.row(["", "tensors", "elements", "size"]);
-    for module in tree(tensors, TREE_LINES) {
-        let name = format!("{}{}", "  ".repeat(module.depth), printable(&module.name));
-        let total = module.total;
-        table.row([name, thousands(total.tensors as u64), thousands(total.elements), size(total.bytes)]);
-    }
-    let mut lines = table.lines("  ");
-    if let Some(first) = lines.first_mut() {
-        first.replace_range(..first.len().min(7), "modules");
-    }
+    let modules = tree(tensors, TREE_LINES).into_iter();
+    let named = modules
+        .map(|module| (format!("{}{}", "  ".repeat(module.depth), printable(&module.name)), module.total));
+    let mut lines = total_lines("modules", named);
     let more = lines.len().saturating_sub(TREE_LINES * 2);
     if more > 0 {
         lines.truncate(TREE_LINES * 2);
         lines.push(format!("  … and {} (--keys lists every key)", counted(more, "more line")));
     }
     lines
+}
+
+fn total_lines(title: &str, totals: impl Iterator<Item = (String, Total)>) -> Vec<String> {
+    let mut table = Table::new().right([1, 2, 3]);
+    table.row([title, "tensors", "elements", "size"]);
+    for (name, total) in totals {
+        let name = format!("  {name}");
+        table.row([name, thousands(total.tensors as u64), thousands(total.elements), size(total.bytes)]);
+    }
+    table.lines("")
 }
 
 /// A title and its lines, the first of them where there are many.
@@ -174,10 +181,10 @@ fn section(title: &str, mut lines: Vec<String>) -> Vec<String> {
     lines
 }
 
-fn sum_text(count: usize, total: Total) -> String {
-    format!("{} with {} elements, {}", thousands(count as u64), thousands(total.elements), size(total.bytes))
-}
-
 fn count_text(count: usize) -> String {
     if count == 1 { String::new() } else { counted(count, "key") }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
