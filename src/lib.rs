@@ -1,11 +1,14 @@
 //! Declarative migration rules for model checkpoints.
 
 pub mod apply;
+pub mod cli;
 pub mod diagnostic;
 pub mod formats;
 pub mod keyset;
 pub mod plan;
+pub mod quantity;
 pub mod rules;
 pub mod source;
 pub mod syntax;
+pub mod table;
 pub mod tensor;

@@ -1,3 +1,7 @@
 //! The command line of `migrate`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ckpt_migrate::cli::main().into()
+}

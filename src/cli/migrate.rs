@@ -77,7 +77,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = prepare(&args.plan)?;
     let Prepared { checkpoint, sources, warnings, outcome } = &prepared;
     if !args.quiet {
-        terminal.report(warnings, sources);
+        terminal.show(warnings, sources);
     }
     let plan = match outcome {
         Outcome::Plan(plan) => plan,

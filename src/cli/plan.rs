@@ -50,7 +50,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         terminal.print(&format!("{value:#}\n"))?;
         return Ok(Exit::Done);
     }
-    terminal.report(&warnings, &sources);
+    terminal.show(&warnings, &sources);
     let mut text = format!("{}", printable(&checkpoint.path.display().to_string()));
     let at = checkpoint.at.to_string();
     if !at.is_empty() {

@@ -1,10 +1,14 @@
 //! How the keys of a checkpoint differ from those of a model.
 
+mod text;
+
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
 use super::{Key, KeySet};
 use crate::tensor::{Dtype, Shape, TensorSpec};
+
+pub use text::Shown;
 
 /// A key that both have, with specs that differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,15 +70,14 @@ impl Difference {
     /// Missing and unexpected keys of one shape side by side, in the order of the missing ones.
     ///
     /// An equal shape is no evidence that two keys are one tensor; it only says which renames could
-    /// be. Tensors of no dims are left out: every one of them fits every other.
+    /// be.
     pub fn candidates(&self) -> Vec<Candidates> {
         let mut by_shape: IndexMap<&[u64], Candidates> = IndexMap::new();
-        let shaped = |entry: &&(Key, TensorSpec)| !entry.1.shape.is_empty();
-        for (key, spec) in self.missing.iter().filter(shaped) {
+        for (key, spec) in &self.missing {
             let entry = by_shape.entry(&spec.shape);
             entry.or_insert_with(|| Candidates::of(&spec.shape)).missing.push(key.clone());
         }
-        for (key, spec) in self.unexpected.iter().filter(shaped) {
+        for (key, spec) in &self.unexpected {
             if let Some(candidates) = by_shape.get_mut(spec.shape.as_slice()) {
                 candidates.unexpected.push(key.clone());
             }

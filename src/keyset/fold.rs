@@ -60,6 +60,9 @@ pub fn fold_specs<'a, T: Eq + Hash>(keys: impl IntoIterator<Item = (&'a str, T)>
 /// What stands at one place of a row, as a number into [`Folding::atoms`].
 type AtomId = usize;
 
+/// A row without the atom at one place: its tag, and what stands before and behind.
+type Sides<'s> = (usize, &'s [AtomId], &'s [AtomId]);
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Atom<'a> {
     Text(&'a str),
@@ -170,7 +173,7 @@ impl<'a> Folding<'a> {
 
     /// Groups of two or more of these rows that are alike but for the atom at `place`.
     fn alike(&self, place: usize, rows: &[usize]) -> Vec<Vec<usize>> {
-        let mut groups: HashMap<(usize, &[AtomId], &[AtomId]), Vec<usize>> = HashMap::new();
+        let mut groups: HashMap<Sides<'_>, Vec<usize>> = HashMap::new();
         for &at in rows {
             let row = &self.rows[at];
             if row.count > 0 {
@@ -218,7 +221,7 @@ impl<'a> Folding<'a> {
 }
 
 /// Ascending indices as runs: `0…3,7`.
-fn index_text(indices: &[u64]) -> String {
+pub(crate) fn index_text(indices: &[u64]) -> String {
     let mut runs: Vec<(u64, u64)> = Vec::new();
     for &index in indices {
         match runs.last_mut() {

@@ -10,7 +10,8 @@ use indexmap::IndexMap;
 
 use crate::tensor::TensorSpec;
 
-pub use difference::{Candidates, Difference, Mismatch};
+pub use difference::{Candidates, Difference, Mismatch, Shown};
+pub(crate) use fold::index_text;
 pub use fold::{Folded, fold, fold_specs};
 pub use nearest::{nearest, nearest_word};
 

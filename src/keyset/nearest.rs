@@ -13,6 +13,9 @@ const MAX_SEGMENTS: usize = 64;
 /// Segments longer than this are the same or are not; the edit distance of two takes too long.
 const MAX_SEGMENT_LEN: usize = 80;
 
+/// A candidate and how many come before it.
+type Numbered<'a> = (usize, &'a str);
+
 /// The candidates that are most like a key or pattern, the nearest first.
 ///
 /// Keys are compared segment by segment; the wildcards of a pattern (`*`, `**`, `{x}`, `layer*`) fit
@@ -24,12 +27,12 @@ pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>, limi
         return Vec::new();
     }
     // Keys of one form differ in their indices alone: a model of many layers has few forms.
-    let mut forms: HashMap<String, Vec<(usize, &'a str)>> = HashMap::new();
+    let mut forms: HashMap<String, Vec<Numbered<'a>>> = HashMap::new();
     for (order, key) in candidates.enumerate() {
         forms.entry(form(key)).or_default().push((order, key));
     }
     let mut scorer = Scorer { wanted: &wanted, known: HashMap::new() };
-    let mut best: Vec<(f64, usize, &[(usize, &'a str)])> = Vec::new();
+    let mut best: Vec<(f64, usize, &[Numbered<'a>])> = Vec::new();
     for members in forms.values() {
         let Some(&(order, key)) = members.first() else { continue };
         let distance = scorer.distance(key, true);
@@ -39,7 +42,11 @@ pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>, limi
     }
     best.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     best.truncate(limit * 2);
-    let of_form = best.iter().filter_map(|(_, _, members)| {
+    let index_written = wanted.iter().any(|wanted| matches!(wanted, Wanted::Text(text) if is_index(text)));
+    let of_form = best.iter().filter_map(|(distance, order, members)| {
+        if !index_written {
+            return members.first().map(|&(_, key)| (*distance, *order, key));
+        }
         let scored = members.iter().map(|&(order, key)| (scorer.distance(key, false), order, key));
         scored.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
     });

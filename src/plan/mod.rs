@@ -24,6 +24,7 @@ pub use problem::{Problem, ProblemKind};
 
 use crate::keyset::{Key, KeySet};
 use crate::rules::RuleSet;
+use crate::rules::value::ValueErrorKind;
 use crate::rules::verbs::Verb;
 use crate::source::{Sources, Span};
 use crate::tensor::TensorSpec;
@@ -116,7 +117,7 @@ pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&
     planner.run(rules);
     let outcome = if planner.problems.is_empty() { planner.conclude() } else { target::Outcome::default() };
     let already_migrated =
-        !planner.problems.is_empty() && target.is_some_and(|target| source.same_tensors(target));
+        target.is_some_and(|target| source.same_tensors(target)) && nothing_applies(&planner.problems);
     let (problems, warnings) = (planner.problems, planner.warnings);
     let plan = problems.is_empty().then(|| {
         let (arena, state) = (planner.arena, planner.state);
@@ -138,6 +139,16 @@ pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&
         }
     });
     Planned { plan, problems, warnings, already_migrated }
+}
+
+/// Whether rules fail because what they speak of is not there (any more), and for no other reason.
+fn nothing_applies(problems: &[Problem]) -> bool {
+    let unmatched = |problem: &Problem| matches!(problem.kind, ProblemKind::Unmatched { .. });
+    let follows = |problem: &Problem| {
+        matches!(problem.kind, ProblemKind::ExceptUnmatched { .. } | ProblemKind::TargetUnmatched { .. })
+            || matches!(&problem.kind, ProblemKind::Value { error: ValueErrorKind::NoKeys { .. }, .. })
+    };
+    problems.iter().any(unmatched) && problems.iter().all(|problem| unmatched(problem) || follows(problem))
 }
 
 impl Plan {

@@ -197,7 +197,7 @@ impl Resolver<'_> {
             }
             _ => {}
         }
-        let list = templates.iter().chain(&clause.patterns).find_map(|glob| {
+        let list = clause.patterns.iter().chain(templates).find_map(|glob| {
             let list = lists::list_of(glob)?;
             Some((glob.span, list))
         });

@@ -1,0 +1,152 @@
+//! `migrate inspect`: what a checkpoint file holds.
+
+mod globals;
+mod modules;
+mod summary;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use crate::formats::{self, Checkpoint, EntryData, Format, Limits};
+use crate::keyset::{Key, KeyInfo, KeySet, Role};
+
+use super::target::tied_keys;
+use super::{Exit, Failure, Terminal};
+
+use modules::{Tensor, Total};
+
+/// Shows what a checkpoint holds: tensors, dtypes, sizes, and all else
+///
+/// Nothing in the file is executed, whatever it says.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// The checkpoint
+    #[arg(value_name = "CKPT")]
+    pub checkpoint: PathBuf,
+    /// Which dict of tensors, where the file holds several, such as state_dict
+    #[arg(long, value_name = "PATH")]
+    pub at: Option<String>,
+    /// JSON to standard output
+    #[arg(long)]
+    pub json: bool,
+    /// Every key with its dtype and shape
+    #[arg(long)]
+    pub keys: bool,
+}
+
+/// Runs `migrate inspect`.
+pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
+    terminal.end(work(args, terminal), args.json)
+}
+
+fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let checkpoint = formats::open(&args.checkpoint, args.at.as_deref(), &Limits::default())?;
+    let bytes = std::fs::metadata(&args.checkpoint).map_or(0, |metadata| metadata.len());
+    let inspected = Inspected::new(&checkpoint, bytes);
+    if args.json {
+        let value = inspected.to_json(args.keys);
+        terminal.print(&format!("{value:#}\n"))?;
+    } else {
+        terminal.print(&inspected.to_text(args.keys))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A checkpoint and what follows from it.
+struct Inspected<'a> {
+    checkpoint: &'a Checkpoint,
+    /// The size of the file.
+    bytes: u64,
+    keys: KeySet,
+}
+
+impl<'a> Inspected<'a> {
+    fn new(checkpoint: &'a Checkpoint, bytes: u64) -> Self {
+        Inspected { checkpoint, bytes, keys: tied_keys(checkpoint) }
+    }
+
+    /// The tensors; one that is tied to another has no bytes of its own.
+    fn tensors(&self) -> Vec<Tensor<'_>> {
+        self.keys
+            .iter()
+            .map(|(key, info)| Tensor { key, spec: &info.spec, own: info.tied.is_none() })
+            .collect()
+    }
+
+    fn format_name(&self) -> &'static str {
+        match self.checkpoint.format {
+            Format::Safetensors => "safetensors",
+            Format::TorchZip => "torch zip",
+        }
+    }
+
+    /// The version of Lightning that wrote the file.
+    fn lightning(&self) -> Option<&str> {
+        let version = self.checkpoint.others.iter().find(|other| other.path == "pytorch-lightning_version");
+        version.map(|other| other.what.trim_matches('"'))
+    }
+
+    /// The globals that torch's own allow-list does not have.
+    fn odd_globals(&self) -> impl Iterator<Item = &str> {
+        self.checkpoint.globals.iter().map(String::as_str).filter(|name| !globals::is_allowed(name))
+    }
+
+    /// Entries of the state dict that are no plain tensors, and what they are.
+    fn opaque(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.checkpoint.entries.iter().filter_map(|entry| match &entry.data {
+            EntryData::Opaque { what } => Some((entry.key.as_str(), what.as_str())),
+            EntryData::Stored(_) => None,
+        })
+    }
+
+    fn to_json(&self, keys: bool) -> Value {
+        let checkpoint = self.checkpoint;
+        let tensors = self.tensors();
+        let total = Total::of(tensors.iter().copied());
+        let mut dtypes = Map::new();
+        for (dtype, total) in summary::by_dtype(&tensors) {
+            let total = json!({ "tensors": total.tensors, "elements": total.elements, "bytes": total.bytes });
+            dtypes.insert(dtype.name().to_owned(), total);
+        }
+        let pairs = |pairs: &mut dyn Iterator<Item = (String, String)>, names: [&str; 2]| -> Vec<Value> {
+            pairs.map(|(first, second)| json!({ names[0]: first, names[1]: second })).collect()
+        };
+        let mut others = checkpoint.others.iter().map(|other| (other.path.clone(), other.what.clone()));
+        let mut opaque = self.opaque().map(|(key, what)| (key.to_owned(), what.to_owned()));
+        let tied = self.keys.iter().filter_map(|(key, info)| Some((key, info.tied.as_ref()?)));
+        let mut tied = tied.map(|(key, to)| (key.to_string(), to.to_string()));
+        let mut value = json!({
+            "path": checkpoint.path.display().to_string(),
+            "format": self.format_name(),
+            "file_bytes": self.bytes,
+            "at": checkpoint.at.to_string(),
+            "tensors": total.tensors,
+            "elements": total.elements,
+            "bytes": total.bytes,
+            "lightning": self.lightning(),
+            "dtypes": dtypes,
+            "tied": pairs(&mut tied, ["key", "to"]),
+            "opaque": pairs(&mut opaque, ["key", "what"]),
+            "others": pairs(&mut others, ["path", "what"]),
+            "metadata": checkpoint.metadata,
+            "globals": checkpoint.globals,
+            "globals_not_allowed": self.odd_globals().collect::<Vec<_>>(),
+        });
+        if let (true, Value::Object(all)) = (keys, &mut value) {
+            all.insert("keys".to_owned(), self.keys.iter().map(|(key, info)| key_json(key, info)).collect());
+        }
+        value
+    }
+}
+
+fn key_json(key: &Key, info: &KeyInfo) -> Value {
+    json!({
+        "key": &**key,
+        "dtype": info.spec.dtype.name(),
+        "shape": info.spec.shape,
+        "parameter": info.role == Some(Role::Parameter),
+        "tied": info.tied.as_deref(),
+    })
+}

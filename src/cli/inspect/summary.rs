@@ -1,0 +1,190 @@
+//! What a checkpoint holds, as people read it.
+
+use indexmap::IndexMap;
+
+use super::modules::{Tensor, Total, tree};
+use super::{Inspected, globals};
+use crate::diagnostic::printable;
+use crate::keyset::{KeyInfo, fold_specs};
+use crate::quantity::{counted, size, thousands};
+use crate::table::Table;
+use crate::tensor::Dtype;
+
+/// How many lines the tree of modules may have to show one more level.
+const TREE_LINES: usize = 36;
+/// How many lines a list has before the rest is counted only.
+const MAX_LINES: usize = 24;
+
+/// The totals of each dtype, the one with the most bytes first.
+pub(super) fn by_dtype(tensors: &[Tensor<'_>]) -> IndexMap<Dtype, Total> {
+    let mut groups: IndexMap<Dtype, Vec<Tensor<'_>>> = IndexMap::new();
+    for tensor in tensors {
+        groups.entry(tensor.spec.dtype).or_default().push(*tensor);
+    }
+    let mut totals: IndexMap<Dtype, Total> =
+        groups.into_iter().map(|(dtype, tensors)| (dtype, Total::of(tensors))).collect();
+    totals.sort_by(|_, a, _, b| b.bytes.cmp(&a.bytes));
+    totals
+}
+
+impl Inspected<'_> {
+    /// The text of `migrate inspect`.
+    pub(super) fn to_text(&self, keys: bool) -> String {
+        let tensors = self.tensors();
+        let mut sections = vec![self.head(&tensors)];
+        if !tensors.is_empty() {
+            sections.push(dtype_lines(&tensors));
+            sections.push(if keys { self.key_lines() } else { module_lines(&tensors) });
+        }
+        sections.push(self.tie_lines());
+        sections.push(self.opaque_lines());
+        sections.push(self.other_lines());
+        sections.push(self.metadata_lines());
+        sections.push(self.global_lines());
+        sections.retain(|lines| !lines.is_empty());
+        sections.iter().map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
+    }
+
+    fn head(&self, tensors: &[Tensor<'_>]) -> Vec<String> {
+        let total = Total::of(tensors.iter().copied());
+        let mut table = Table::new();
+        table.row(["file".to_owned(), format!("{}, {}", self.format_name(), size(self.bytes))]);
+        if let Some(version) = self.lightning() {
+            table.row(["written by".to_owned(), format!("Lightning {}", printable(version))]);
+        }
+        let at = self.checkpoint.at.to_string();
+        let place = if at.is_empty() { String::new() } else { format!(" in `{}`", printable(&at)) };
+        let what = match total.tensors {
+            0 => "none: the file holds no dict of tensors".to_owned(),
+            count => {
+                let elements = counted(total.elements, "element");
+                format!("{}{place}, {elements}, {}", thousands(count as u64), size(total.bytes))
+            }
+        };
+        table.row(["tensors".to_owned(), what]);
+        let mut dtypes = tensors.iter().map(|tensor| tensor.spec.dtype);
+        if let Some(dtype) = dtypes.next().filter(|first| dtypes.all(|dtype| dtype == *first)) {
+            table.row(["dtype", dtype.name()]);
+        }
+        let mut lines = vec![printable(&self.checkpoint.path.display().to_string())];
+        lines.extend(table.lines("  "));
+        lines
+    }
+
+    fn key_lines(&self) -> Vec<String> {
+        let mut table = Table::new();
+        for (key, KeyInfo { spec, tied, .. }) in self.keys.iter() {
+            let tied = tied.as_ref().map(|to| format!("tied {}", printable(to)));
+            table.row([printable(key), spec.to_string(), tied.unwrap_or_default()]);
+        }
+        let mut lines = vec!["keys".to_owned()];
+        lines.extend(table.lines("  "));
+        lines
+    }
+
+    fn tie_lines(&self) -> Vec<String> {
+        let tied = self.keys.iter().filter_map(|(key, info)| Some((key, info.tied.as_ref()?)));
+        let mut table = Table::new();
+        for (key, to) in tied {
+            table.row([printable(key), "=".to_owned(), printable(to)]);
+        }
+        section("tied: two names of one tensor, whose bytes are counted once", table.lines("  "))
+    }
+
+    fn opaque_lines(&self) -> Vec<String> {
+        let entries: Vec<(&str, &str)> = self.opaque().collect();
+        let mut table = Table::new();
+        for line in fold_specs(entries.iter().copied()) {
+            let what = entries.get(line.first).map_or("", |(_, what)| what);
+            table.row([printable(&line.pattern), printable(what), count_text(line.count)]);
+        }
+        section(
+            "entries that are no plain tensors: they can be renamed and dropped, and are kept as they are",
+            table.lines("  "),
+        )
+    }
+
+    fn other_lines(&self) -> Vec<String> {
+        let mut table = Table::new();
+        for other in &self.checkpoint.others {
+            table.row([printable(&other.path), printable(&other.what)]);
+        }
+        section("what else the file holds", table.lines("  "))
+    }
+
+    fn metadata_lines(&self) -> Vec<String> {
+        let mut table = Table::new();
+        for (name, text) in &self.checkpoint.metadata {
+            let short: String = text.chars().take(60).collect();
+            let dots = if short.len() < text.len() { "…" } else { "" };
+            table.row([printable(name), format!("{}{dots}", printable(&short))]);
+        }
+        section("metadata", table.lines("  "))
+    }
+
+    fn global_lines(&self) -> Vec<String> {
+        let mut table = Table::new();
+        for name in self.odd_globals() {
+            let mark = if globals::reaches_out(name) { "can reach files, commands or code" } else { "" };
+            table.row([printable(name), mark.to_owned()]);
+        }
+        let title =
+            "classes and functions beyond torch's weights_only allow-list (named in the file, not executed)";
+        // The list is the one thing in which nothing may be hidden.
+        if table.is_empty() { Vec::new() } else { [vec![title.to_owned()], table.lines("  ")].concat() }
+    }
+}
+
+/// The dtypes, where there are several.
+fn dtype_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
+    let dtypes = by_dtype(tensors);
+    if dtypes.len() < 2 {
+        return Vec::new();
+    }
+    total_lines("dtypes", dtypes.iter().map(|(dtype, total)| (dtype.to_string(), *total)))
+}
+
+fn module_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
+    let modules = tree(tensors, TREE_LINES).into_iter();
+    let named = modules
+        .map(|module| (format!("{}{}", "  ".repeat(module.depth), printable(&module.name)), module.total));
+    let mut lines = total_lines("modules", named);
+    let more = lines.len().saturating_sub(TREE_LINES * 2);
+    if more > 0 {
+        lines.truncate(TREE_LINES * 2);
+        lines.push(format!("  … and {} (--keys lists every key)", counted(more, "more line")));
+    }
+    lines
+}
+
+fn total_lines(title: &str, totals: impl Iterator<Item = (String, Total)>) -> Vec<String> {
+    let mut table = Table::new().right([1, 2, 3]);
+    table.row([title, "tensors", "elements", "size"]);
+    for (name, total) in totals {
+        let name = format!("  {name}");
+        table.row([name, thousands(total.tensors as u64), thousands(total.elements), size(total.bytes)]);
+    }
+    table.lines("")
+}
+
+/// A title and its lines, the first of them where there are many.
+fn section(title: &str, mut lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() {
+        return lines;
+    }
+    let more = lines.len().saturating_sub(MAX_LINES);
+    if more > 0 {
+        lines.truncate(MAX_LINES);
+        lines.push(format!("  … and {} (--json has them all)", counted(more, "more line")));
+    }
+    lines.insert(0, title.to_owned());
+    lines
+}
+
+fn count_text(count: usize) -> String {
+    if count == 1 { String::new() } else { counted(count, "key") }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

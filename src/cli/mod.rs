@@ -1,0 +1,69 @@
+//! The command line: one file a command.
+
+use clap::{Parser, Subcommand};
+
+mod bar;
+pub mod diff;
+mod exit;
+mod failure;
+pub mod inspect;
+pub mod keys;
+pub mod migrate;
+mod place;
+pub mod plan;
+mod prepare;
+mod rule_file;
+pub mod target;
+mod terminal;
+
+pub use exit::Exit;
+pub use failure::Failure;
+pub use terminal::Terminal;
+
+const EXAMPLES: &str = "\
+Examples:
+  migrate --rules v1_to_v2.rules old.ckpt -o new.ckpt     towards v2.keys.yaml beside the rules
+  migrate --rules fix.rules old.pt -o new.safetensors --target model.safetensors --weights-only
+  migrate plan --rules v1_to_v2.rules old.ckpt            what it would do, and what is not proved
+  migrate --rules v1_to_v2.rules old.ckpt --in-place --backup .bak
+  migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
+  migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
+  migrate inspect old.ckpt                                what is in the file
+
+Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
+that do not parse; 3 unreadable or damaged input, and failed input or output";
+
+/// Migrates model checkpoints by declarative rules.
+///
+/// A rule file says which keys moved when a model's code was refactored. The plan is proved against the
+/// keys of the checkpoint and of the new model before a byte is written; no pickle is ever executed.
+#[derive(Debug, Parser)]
+#[command(name = "migrate", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    migrate: migrate::MigrateArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Plan(plan::ShowArgs),
+    Inspect(inspect::InspectArgs),
+    Keys(keys::KeysArgs),
+    Diff(diff::DiffArgs),
+}
+
+/// Runs what the command line asks for.
+pub fn main() -> Exit {
+    let terminal = Terminal::detect();
+    let cli = Cli::parse();
+    match cli.command {
+        None => migrate::run(&cli.migrate, &terminal),
+        Some(Command::Plan(args)) => plan::run(&args, &terminal),
+        Some(Command::Inspect(args)) => inspect::run(&args, &terminal),
+        Some(Command::Keys(args)) => keys::run(&args, &terminal),
+        Some(Command::Diff(args)) => diff::run(&args, &terminal),
+    }
+}
