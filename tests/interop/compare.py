@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 
 def differences(expected, actual) -> list[str]:
@@ -62,7 +63,7 @@ class _Walk:
             self.equal(path, "members", sorted(map(repr, expected)), sorted(map(repr, actual)))
         elif not hasattr(expected, "__dict__"):
             self.equal(path, "value", repr(expected), repr(actual))
-        if not isinstance(expected, type) and getattr(expected, "__dict__", None):
+        if not isinstance(expected, FakeTensor) and getattr(expected, "__dict__", None):
             self.compare(vars(expected), vars(actual), f"{path}.__dict__")
 
     def compare_tensors(self, expected, actual, path):
@@ -90,7 +91,7 @@ class _Walk:
         if expected.is_quantized:
             self.equal(path, "quantizer", expected.qscheme(), actual.qscheme())
             self.compare_values(expected.int_repr(), actual.int_repr(), path)
-        elif not expected.is_meta and not isinstance(expected, torch._subclasses.FakeTensor):
+        elif not expected.is_meta and not isinstance(expected, FakeTensor):
             self.compare_values(expected, actual, path)
 
     def compare_values(self, expected, actual, path):

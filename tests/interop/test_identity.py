@@ -8,8 +8,7 @@ def test_the_collection_is_wide():
 
 
 def test_identity_in_identity_out(migrate, rules, tmp_path, torch_file):
-    # The name of a torch file is part of its bytes: the archive's root folder is the file's stem
-    # only where torch.save was given a path, so the tool must keep the root and not rename it.
+    # Another name on purpose: the archive's root folder is the source's, not the output's stem.
     out = tmp_path / f"copy{torch_file.suffix}"
     migrate("--rules", rules(), torch_file, "-o", out, "--no-target")
     assert out.read_bytes() == torch_file.read_bytes()
