@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +70,7 @@ class Job:
     name: str
     rules: str
     source: Path
-    expected: callable  # key, tensor -> the output's tensors
+    expected: Callable[[str, torch.Tensor], dict[str, torch.Tensor]]
     limit: float
 
     def command(self, folder: Path, *options: str) -> list[str]:

@@ -28,7 +28,7 @@ def state_dict() -> OrderedDict:
             "double": weight.double(),
             "complex": torch.complex(weight, -weight),
             "int8": torch.arange(-3, 4, dtype=torch.int8),
-            "uint16": torch.arange(5, dtype=torch.uint16),
+            "uint16": torch.arange(5).to(torch.uint16),
             "mask": torch.tensor([True, False, True]),
             "scalar": torch.tensor(7),
             "empty": torch.empty(0, 3),

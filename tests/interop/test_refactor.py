@@ -200,8 +200,9 @@ def trained(tmp_path_factory):
 def key_sets(migrate, folder):
     """Both key sets, from the state dicts of fresh models."""
     for name, version in (("v1", ClassifierV1), ("v2", ClassifierV2)):
-        torch.save(version().state_dict(), folder / f"{name}.pt")
-        migrate("keys", folder / f"{name}.pt", "-o", folder / f"{name}.keys.yaml", "--name", name)
+        weights = folder / f"{name}-fresh.pt"
+        torch.save(version().state_dict(), weights)
+        migrate("keys", weights, "-o", folder / f"{name}.keys.yaml", "--name", name)
 
 
 def test_the_new_layout_computes_the_same(migrate, rules, trained, tmp_path):
