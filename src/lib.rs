@@ -1,4 +1,9 @@
 //! Declarative migration rules for model checkpoints.
 
+pub mod diagnostic;
 pub mod formats;
+pub mod keyset;
+pub mod rules;
+pub mod source;
+pub mod syntax;
 pub mod tensor;

@@ -1,7 +1,9 @@
 //! What can be wrong with a checkpoint file, or with writing one.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use crate::tensor::Dtype;
 
 /// A checkpoint that cannot be read, or an output that cannot be written.
 ///
@@ -25,4 +27,330 @@ pub enum FormatError {
         /// What was given.
         path: PathBuf,
     },
+    /// A file without a byte in it.
+    #[error("`{}` is empty", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Content that is no checkpoint, or one of a kind that is not read.
+    #[error("`{}` is {}", path.display(), kind.what())]
+    NotACheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        kind: Foreign,
+    },
+    /// An output name that does not say which format is meant.
+    #[error("`{}` does not say which format to write", path.display())]
+    UnknownExtension {
+        /// The output path.
+        path: PathBuf,
+    },
+    /// The output is there already.
+    #[error("`{}` exists already", path.display())]
+    Exists {
+        /// The output path.
+        path: PathBuf,
+    },
+    /// A zip archive whose structure is damaged or cut off.
+    #[error("`{}` is a damaged or cut off zip archive: {what}", path.display())]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// What the zip reader found.
+        what: String,
+    },
+    /// An entry of a torch archive that cannot be trusted or read.
+    #[error("`{}`: entry `{entry}` {what}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The name of the entry.
+        entry: String,
+        /// What is wrong with it, as the rest of the sentence.
+        what: String,
+    },
+    /// A torch archive without an entry that it must have.
+    #[error("`{}` is a zip archive but no torch file: {what}", path.display())]
+    NotTorch {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or too much.
+        what: String,
+    },
+    /// Bytes that are not those that were written.
+    #[error(
+        "`{}`: the data of entry `{entry}` is damaged (its CRC is {found:08x}, {recorded:08x} was recorded)",
+        path.display()
+    )]
+    Crc {
+        /// The file.
+        path: PathBuf,
+        /// The name of the entry.
+        entry: String,
+        /// The CRC that the archive records.
+        recorded: u32,
+        /// The CRC of the bytes.
+        found: u32,
+    },
+    /// A pickle that is damaged, hostile, or uses what cannot be kept.
+    #[error("`{}`: data.pkl at byte {offset} ({opcode}): {what}", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// The opcode at which reading stopped.
+        opcode: String,
+        /// Its offset.
+        offset: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// Something larger than the budget for it.
+    #[error("`{}`: {what} takes {size} bytes, the limit is {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// What is too large.
+        what: String,
+        /// Its size in bytes.
+        size: u64,
+        /// The budget in bytes.
+        limit: u64,
+    },
+    /// A tensor whose numbers contradict each other or the file.
+    #[error("`{}`: tensor `{key}` {what}", path.display())]
+    Tensor {
+        /// The file.
+        path: PathBuf,
+        /// Its key.
+        key: String,
+        /// What is wrong, as the rest of the sentence.
+        what: String,
+    },
+    /// One key twice in a file.
+    #[error("`{}` holds the key `{key}` twice", path.display())]
+    DuplicateKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+    },
+    /// A safetensors header that is not one.
+    #[error("`{}`: safetensors header: {what}", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// A file that ends before its header says it does.
+    #[error("`{}` is cut off: it should have {expected} bytes and has {found}", path.display())]
+    CutOff {
+        /// The file.
+        path: PathBuf,
+        /// The length that the header demands.
+        expected: u64,
+        /// The length of the file.
+        found: u64,
+    },
+    /// Several dicts of tensors, and nothing that says which one is meant.
+    #[error("`{}` holds several dicts of tensors: {}", path.display(), list(candidates.iter().map(|c| c.0.as_str())))]
+    ManyDicts {
+        /// The file.
+        path: PathBuf,
+        /// The path of each dict, and how many tensors it holds.
+        candidates: Vec<(String, usize)>,
+    },
+    /// No dict of tensors at the path that was asked for.
+    #[error("`{}`: no tensors at `{at}`; {}", path.display(), holds(there))]
+    NoTensors {
+        /// The file.
+        path: PathBuf,
+        /// The path of dict keys.
+        at: String,
+        /// The dicts that the deepest dict on that path holds.
+        there: Vec<String>,
+    },
+    /// A tensor that the output format has no dtype for.
+    #[error("`{}` cannot hold `{key}`: safetensors has no dtype {dtype}", path.display())]
+    CannotHold {
+        /// The output.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// The dtype.
+        dtype: Dtype,
+    },
+    /// An entry that is no plain tensor, meant for a file that holds plain tensors only.
+    #[error("`{}` cannot hold `{key}`: it is {what}", path.display())]
+    OpaqueEntry {
+        /// The output.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What the entry is.
+        what: String,
+    },
+    /// Values beside the tensors that a safetensors file cannot hold.
+    #[error("`{}` cannot hold what `{}` holds besides tensors: {}", path.display(), input.display(), list(others.iter().map(String::as_str)))]
+    OthersLost {
+        /// The output.
+        path: PathBuf,
+        /// The source.
+        input: PathBuf,
+        /// What would be lost.
+        others: Vec<String>,
+    },
+    /// An output that asks for what does not go together: a caller's mistake or a clash of keys.
+    #[error("cannot write `{}`: {what}", path.display())]
+    Output {
+        /// The output.
+        path: PathBuf,
+        /// What does not go together.
+        what: String,
+    },
+}
+
+/// What a file is that is no checkpoint of a kind that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// `torch.save` before 1.6, or with `_use_new_zipfile_serialization=False`.
+    LegacyTorch,
+    /// torch's first format, a tar archive.
+    LegacyTar,
+    /// A pickle that torch did not wrap.
+    Pickle,
+    /// A TorchScript archive (`torch.jit.save`).
+    TorchScript,
+    /// A torch file from a big-endian machine.
+    BigEndian,
+    /// The pointer that git-lfs leaves where the file was not fetched.
+    GitLfsPointer,
+    /// Text.
+    Text,
+    /// Anything else.
+    Unknown,
+}
+
+impl Foreign {
+    fn what(self) -> &'static str {
+        match self {
+            Foreign::LegacyTorch => "a torch file of the legacy format (before torch 1.6), which is not read",
+            Foreign::LegacyTar => "a tar archive (torch's first format), which is not read",
+            Foreign::Pickle => "a plain pickle, no torch file",
+            Foreign::TorchScript => "a TorchScript archive, which holds code besides its tensors",
+            Foreign::BigEndian => "a torch file with big-endian data, which is not read",
+            Foreign::GitLfsPointer => "a git-lfs pointer, not the file itself",
+            Foreign::Text => "a text file, no checkpoint",
+            Foreign::Unknown => "neither a torch file nor a safetensors file",
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Foreign::LegacyTorch => "legacy-torch",
+            Foreign::LegacyTar => "legacy-tar",
+            Foreign::Pickle => "plain-pickle",
+            Foreign::TorchScript => "torchscript",
+            Foreign::BigEndian => "big-endian",
+            Foreign::GitLfsPointer => "git-lfs-pointer",
+            Foreign::Text => "text-file",
+            Foreign::Unknown => "unknown-format",
+        }
+    }
+
+    fn help(self) -> Option<&'static str> {
+        Some(match self {
+            Foreign::LegacyTorch | Foreign::LegacyTar => {
+                "load it and save it again with torch 1.6 or later: torch.save(torch.load(OLD, weights_only=True), NEW)"
+            }
+            Foreign::Pickle => "load it with the program that wrote it, and save its tensors with torch.save",
+            Foreign::TorchScript => "save the state dict of the module: torch.save(torch.jit.load(OLD).state_dict(), NEW)",
+            Foreign::BigEndian => "load it and save it again on a little-endian machine",
+            Foreign::GitLfsPointer => "fetch the file: git lfs pull",
+            Foreign::Text | Foreign::Unknown => return None,
+        })
+    }
+}
+
+impl FormatError {
+    /// What to do instead, where there is something to say.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            FormatError::NotACheckpoint { kind, .. } => kind.help().map(str::to_owned),
+            FormatError::UnknownExtension { .. } => {
+                Some("end the name in .safetensors, .pt, .pth, .ckpt or .bin".to_owned())
+            }
+            FormatError::Exists { .. } => Some("choose another name, or write --force to replace it".to_owned()),
+            FormatError::Zip { .. } | FormatError::CutOff { .. } => {
+                Some("fetch or copy the file again, and compare its size".to_owned())
+            }
+            FormatError::Crc { .. } => {
+                Some("torch does not check this and would load wrong numbers; fetch the file again".to_owned())
+            }
+            FormatError::ManyDicts { candidates, .. } => {
+                let options: Vec<String> = candidates.iter().map(|c| format!("--at {}", c.0)).collect();
+                Some(format!("write {}", options.join(", or ")))
+            }
+            FormatError::NoTensors { at, there, .. } if !there.is_empty() => {
+                let prefix = if at == "." { String::new() } else { format!("{at}.") };
+                there.first().map(|first| format!("write, for example, --at {prefix}{first}"))
+            }
+            FormatError::CannotHold { .. } => {
+                Some("cast it to another dtype, drop it, or write a torch file".to_owned())
+            }
+            FormatError::OpaqueEntry { .. } => Some("drop it, or write a torch file".to_owned()),
+            FormatError::OthersLost { .. } => {
+                Some("write --weights-only to leave them out, or write a torch file".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// A stable name of this kind of error, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            FormatError::Io { .. } => "io",
+            FormatError::NotAFile { .. } => "not-a-file",
+            FormatError::Empty { .. } => "empty-file",
+            FormatError::NotACheckpoint { kind, .. } => kind.code(),
+            FormatError::UnknownExtension { .. } => "unknown-extension",
+            FormatError::Exists { .. } => "output-exists",
+            FormatError::Zip { .. } => "damaged-zip",
+            FormatError::Record { .. } => "bad-record",
+            FormatError::NotTorch { .. } => "not-torch",
+            FormatError::Crc { .. } => "crc-mismatch",
+            FormatError::Pickle { .. } => "bad-pickle",
+            FormatError::TooLarge { .. } => "too-large",
+            FormatError::Tensor { .. } => "bad-tensor",
+            FormatError::DuplicateKey { .. } => "duplicate-key",
+            FormatError::Header { .. } => "bad-header",
+            FormatError::CutOff { .. } => "cut-off",
+            FormatError::ManyDicts { .. } => "many-dicts",
+            FormatError::NoTensors { .. } => "no-tensors",
+            FormatError::CannotHold { .. } => "cannot-hold",
+            FormatError::OpaqueEntry { .. } => "opaque-entry",
+            FormatError::OthersLost { .. } => "others-lost",
+            FormatError::Output { .. } => "bad-output",
+        }
+    }
+
+    /// An error of the system while `doing` something with `path`.
+    pub(super) fn io(path: &Path, doing: &'static str, source: io::Error) -> Self {
+        FormatError::Io { path: path.to_owned(), doing, source }
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+fn holds(there: &[String]) -> String {
+    match there {
+        [] => "there is no dict there".to_owned(),
+        [one] => format!("it holds the dict `{one}`"),
+        many => format!("it holds the dicts {}", list(many.iter().map(String::as_str))),
+    }
 }

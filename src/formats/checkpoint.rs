@@ -1,0 +1,317 @@
+//! A checkpoint as it is read, and as it is to be written.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::atomic::{AtomicFile, Placement, Replace};
+use super::error::Foreign;
+use super::output::OutputFile;
+use super::pytorch::{self, Document};
+use super::{FormatError, Produce, Progress, SourceFile, StoredTensor, safetensors};
+use crate::tensor::TensorSpec;
+
+/// The file formats that are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A JSON header and one buffer of tensors.
+    Safetensors,
+    /// The zip archive that `torch.save` writes since torch 1.6.
+    TorchZip,
+}
+
+impl Format {
+    /// The format that the name of an output asks for.
+    ///
+    /// # Errors
+    /// [`FormatError::UnknownExtension`] for anything but `.safetensors`, `.pt`, `.pth`, `.ckpt`
+    /// and `.bin`.
+    pub fn from_extension(path: &Path) -> Result<Self, FormatError> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("safetensors") => Ok(Format::Safetensors),
+            Some("pt" | "pth" | "ckpt" | "bin") => Ok(Format::TorchZip),
+            _ => Err(FormatError::UnknownExtension { path: path.to_owned() }),
+        }
+    }
+}
+
+/// Budgets for what a file may make the reader do; a file beyond them is refused.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// The size of a safetensors header.
+    pub header_bytes: u64,
+    /// The size of a torch file's pickle.
+    pub pickle_bytes: u64,
+    /// The number of values in a pickle.
+    pub pickle_nodes: usize,
+    /// What the compressed entries of a torch file inflate to, together.
+    pub inflated_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            header_bytes: safetensors::MAX_HEADER,
+            pickle_bytes: 1 << 30,
+            pickle_nodes: 100_000_000,
+            inflated_bytes: 64 << 30,
+        }
+    }
+}
+
+/// The keys that lead from the root of a file to a dict; empty for the root.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DictPath(pub Vec<String>);
+
+impl fmt::Display for DictPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("."))
+    }
+}
+
+/// Something that a file holds besides the chosen dict of tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// The keys that lead to it, joined with dots.
+    pub path: String,
+    /// What it is, in a few words.
+    pub what: String,
+}
+
+/// What a file holds, known from its headers alone.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The file as the user named it.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// Which dict of tensors was chosen.
+    pub at: DictPath,
+    /// The entries of that dict and of the dicts nested in it, in file order.
+    pub entries: Vec<Entry>,
+    /// The `__metadata__` of a safetensors file, in order.
+    pub metadata: IndexMap<String, String>,
+    /// What else the file holds beside the chosen dict.
+    pub others: Vec<Other>,
+    /// The module paths in the state dict's `_metadata`, in order.
+    pub modules: Vec<String>,
+    /// Every `module.name` that a torch file's pickle names, sorted.
+    pub globals: Vec<String>,
+    /// Whether a safetensors header has `__metadata__`, be it empty.
+    pub(super) has_metadata: bool,
+    pub(super) document: Option<Arc<Document>>,
+}
+
+impl Checkpoint {
+    pub(super) fn new(path: &Path, format: Format) -> Self {
+        Checkpoint {
+            path: path.to_owned(),
+            format,
+            at: DictPath::default(),
+            entries: Vec::new(),
+            metadata: IndexMap::new(),
+            others: Vec::new(),
+            modules: Vec::new(),
+            globals: Vec::new(),
+            has_metadata: false,
+            document: None,
+        }
+    }
+
+    /// Reads every storage that has a recorded CRC and compares.
+    ///
+    /// torch does not check this: a damaged file loads silently. [`write()`] checks its source by
+    /// itself; further inputs of one output are the caller's to check.
+    ///
+    /// # Errors
+    /// [`FormatError::Crc`] naming the first damaged entry, and where reading fails.
+    pub fn verify(&self) -> Result<(), FormatError> {
+        match &self.document {
+            Some(document) => document.verify(&Default::default()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One entry of a state dict.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its key, joined with dots where it lies in a nested dict.
+    pub key: String,
+    /// Its dtype and shape.
+    pub spec: TensorSpec,
+    /// Its content.
+    pub data: EntryData,
+    /// Whether it was pickled as a `torch.nn.Parameter`.
+    pub parameter: bool,
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug)]
+pub enum EntryData {
+    /// A plain tensor.
+    Stored(StoredTensor),
+    /// Something that can be renamed, dropped and passed through, but not looked into.
+    Opaque {
+        /// What it is, in a few words.
+        what: String,
+    },
+}
+
+/// Opens a checkpoint of a format that its content tells, and finds its dict of tensors.
+///
+/// `at` names the dict by its keys, joined with dots (`.` is the root). A torch file without any
+/// dict of tensors (a pickled module, say) gives a checkpoint without entries.
+///
+/// # Errors
+/// Where the file is no checkpoint, is damaged, holds several dicts of tensors and `at` is `None`,
+/// or has no tensors at `at`.
+pub fn open(path: &Path, at: Option<&str>, limits: &Limits) -> Result<Checkpoint, FormatError> {
+    let file = SourceFile::open(path)?;
+    let checkpoint = match detect(&file)? {
+        Format::Safetensors => safetensors::open(&file, limits)?,
+        Format::TorchZip => return pytorch::open(&file, at, limits),
+    };
+    match at {
+        None | Some("" | ".") => Ok(checkpoint),
+        Some(at) => Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() }),
+    }
+}
+
+/// The format that the first bytes of a file show.
+fn detect(file: &SourceFile) -> Result<Format, FormatError> {
+    let path = file.path();
+    let mut head = [0; 512];
+    let length = usize::try_from(file.len().min(512)).unwrap_or(512);
+    let head = &mut head[..length];
+    file.read_at(head, 0)?;
+    let foreign = |kind| Err(FormatError::NotACheckpoint { path: path.to_owned(), kind });
+    if head.is_empty() {
+        return Err(FormatError::Empty { path: path.to_owned() });
+    }
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Ok(Format::TorchZip);
+    }
+    // The magic number 0x1950a86a20f9469cfc6c as torch pickles it, in protocol 2 and later.
+    if head.len() > 14 && head[0] == 0x80 && head[2..].starts_with(b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19") {
+        return foreign(Foreign::LegacyTorch);
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return foreign(Foreign::LegacyTar);
+    }
+    if head.get(8) == Some(&b'{') || path.extension().is_some_and(|extension| extension == "safetensors") {
+        return Ok(Format::Safetensors);
+    }
+    if head[0] == 0x80 && head.get(1).is_some_and(|protocol| (2..=5).contains(protocol)) {
+        return foreign(Foreign::Pickle);
+    }
+    if head.starts_with(b"version https://git-lfs") {
+        return foreign(Foreign::GitLfsPointer);
+    }
+    let text = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none(), // cut inside a character
+    };
+    if text && !head.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) {
+        return foreign(Foreign::Text);
+    }
+    foreign(Foreign::Unknown)
+}
+
+/// One tensor of an output.
+pub struct OutputTensor<'a> {
+    /// Its key.
+    pub key: String,
+    /// Where its content comes from.
+    pub content: Content<'a>,
+}
+
+/// Where the content of an output tensor comes from.
+pub enum Content<'a> {
+    /// A source entry as it is: the same object, storage and strides. A safetensors output takes
+    /// contiguous tensors only.
+    Kept {
+        /// The index of the source entry.
+        entry: usize,
+    },
+    /// A new contiguous tensor.
+    Produced {
+        /// Who makes its bytes.
+        tensor: &'a dyn Produce,
+        /// The source entry whose device (`cpu`, `cuda:0`) it takes over, and whether it is a
+        /// parameter.
+        like: Option<usize>,
+    },
+}
+
+/// An output file: what it takes over and what is new in it.
+pub struct Output<'a> {
+    /// The checkpoint whose other values and order of records are kept.
+    pub source: &'a Checkpoint,
+    /// The format to write.
+    pub format: Format,
+    /// The tensors, in order.
+    pub tensors: Vec<OutputTensor<'a>>,
+    /// New paths for the modules in `_metadata`: absent is unchanged, empty is dropped, with several
+    /// each gets a copy.
+    pub modules: HashMap<String, Vec<String>>,
+    /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
+    /// a torch file's root dict where that is not itself the state dict.
+    pub record: Option<String>,
+    /// Whether the state dict alone is written.
+    pub weights_only: bool,
+    /// Told of every byte that is written.
+    pub progress: &'a dyn Progress,
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The size of the file.
+    pub bytes: u64,
+}
+
+/// Writes an output; it appears whole or not at all.
+///
+/// The source's storages are checked against their recorded CRCs at the same time, in a second
+/// thread: a damaged source gives no output.
+///
+/// # Errors
+/// Where the format cannot hold the output, the source is damaged, the path is taken, or the system
+/// refuses.
+pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Written, FormatError> {
+    if placement.replace == Replace::Never && path.symlink_metadata().is_ok() {
+        return Err(FormatError::Exists { path: path.to_owned() });
+    }
+    let file = AtomicFile::create(path)?;
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let bytes = std::thread::scope(|scope| {
+        let document = output.source.document.as_deref();
+        let verifier = document.map(|document| scope.spawn(|| document.verify(&stop)));
+        let mut out = OutputFile::new(path, file.file(), output.progress);
+        let written = match output.format {
+            Format::Safetensors => safetensors::write(output, &mut out),
+            Format::TorchZip => pytorch::write(output, &mut out),
+        };
+        let written = written.and_then(|()| out.flush());
+        if written.is_err() {
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        let verified = verifier.map(std::thread::ScopedJoinHandle::join);
+        written?;
+        match verified {
+            None => {}
+            Some(Ok(result)) => result?,
+            Some(Err(_)) => {
+                let what = "checking the source failed".to_owned();
+                return Err(FormatError::Output { path: path.to_owned(), what });
+            }
+        }
+        Ok(out.position())
+    })?;
+    file.commit(placement)?;
+    Ok(Written { bytes })
+}

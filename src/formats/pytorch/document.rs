@@ -1,0 +1,229 @@
+//! A torch file that has been read: its archive's records, its graph, its state dict.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use indexmap::IndexMap;
+
+use super::archive::{Archive, Record, Spool};
+use super::dicts::{self, Place, Tree};
+use super::graph::{Graph, NodeId};
+use super::machine;
+use super::opcode::{self, *};
+use super::tensors::{self, Meaning, Plain};
+use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits};
+use crate::formats::error::Foreign;
+use crate::formats::{Extent, FormatError, SourceFile, Storage, StoredTensor};
+use crate::tensor::{Dtype, TensorSpec};
+
+/// A torch file that has been read.
+pub(in crate::formats) struct Document {
+    pub(super) path: PathBuf,
+    pub(super) graph: Graph,
+    /// The name of the archive's root folder.
+    pub(super) root_folder: String,
+    /// All records but `data.pkl` and the storages, with their bytes; small in every file of torch.
+    pub(super) records: Vec<Record>,
+    /// Where the bytes of every record are.
+    pub(super) extents: IndexMap<String, Extent>,
+    /// The storages that the pickle names, by key.
+    pub(super) storages: IndexMap<String, Arc<Storage>>,
+    /// Whether the records lie as torch lays them.
+    pub(super) torch_layout: bool,
+    pub(super) place: Option<Place>,
+    pub(super) tree: Tree,
+    /// For each leaf of the tree, the tensor that it is.
+    pub(super) plains: Vec<Option<Plain>>,
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Reads a torch file, without its tensor bytes.
+///
+/// # Errors
+/// Where archive or pickle are damaged or hostile, or the dict of tensors is in doubt.
+pub(in crate::formats) fn open(
+    file: &Arc<SourceFile>,
+    at: Option<&str>,
+    limits: &Limits,
+) -> Result<Checkpoint, FormatError> {
+    let path = file.path();
+    let mut archive = Archive::open(file)?;
+    if archive.record("byteorder").is_some() && archive.read("byteorder", 16)? != b"little" {
+        return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind: Foreign::BigEndian });
+    }
+    let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
+    let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
+        path: path.to_owned(),
+        opcode: error.opcode,
+        offset: error.offset,
+        what: error.what,
+    })?;
+    let (extents, storages) = locate(&mut archive, &graph, limits, path)?;
+    let place = dicts::choose(&graph, at, path)?;
+    let chosen = place.as_ref().and_then(|place| place.way.last().copied());
+    let tree = match chosen {
+        Some(node) => dicts::tree(&graph, node, path)?,
+        None => Tree { dicts: Vec::new(), leaves: Vec::new() },
+    };
+    let mut document = Document {
+        path: path.to_owned(),
+        root_folder: archive.root.clone(),
+        torch_layout: archive.has_torch_layout(),
+        records: archive.records,
+        graph,
+        extents,
+        storages,
+        place,
+        tree,
+        plains: Vec::new(),
+    };
+    let mut checkpoint = Checkpoint::new(path, Format::TorchZip);
+    document.list_entries(&mut checkpoint)?;
+    let graph = &document.graph;
+    checkpoint.at = DictPath(document.place.as_ref().map(|place| place.path.clone()).unwrap_or_default());
+    checkpoint.others = dicts::others(graph, document.place.as_ref());
+    let metadata = chosen.and_then(|chosen| module_versions(graph, chosen));
+    let modules = metadata.map(|metadata| graph.items(metadata)).unwrap_or_default();
+    checkpoint.modules = modules.iter().filter_map(|item| graph.text(item.0)).map(|text| text.into_owned()).collect();
+    checkpoint.globals = globals(graph);
+    checkpoint.document = Some(Arc::new(document));
+    Ok(checkpoint)
+}
+
+type Located = (IndexMap<String, Extent>, IndexMap<String, Arc<Storage>>);
+
+/// Finds the bytes of all records, and checks those of the storages against what the pickle says.
+fn locate(archive: &mut Archive, graph: &Graph, limits: &Limits, path: &Path) -> Result<Located, FormatError> {
+    let mut storages: IndexMap<String, Arc<Storage>> = IndexMap::new();
+    let mut spool = Spool::default();
+    let mut extents = IndexMap::new();
+    for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
+        if graph.node(id).op == PERSID {
+            let what = "a persistent id is text, torch writes tuples".to_owned();
+            return Err(FormatError::NotTorch { path: path.to_owned(), what });
+        }
+        if graph.node(id).op != BINPERSID {
+            continue;
+        }
+        let storage = tensors::storage_id(graph, id)
+            .map_err(|what| FormatError::NotTorch { path: path.to_owned(), what })?;
+        let name = format!("data/{}", storage.key);
+        let Some(record) = archive.record(&name) else {
+            let what = format!("the pickle names the storage `{}`, but there is no entry `{name}`", storage.key);
+            return Err(FormatError::NotTorch { path: path.to_owned(), what });
+        };
+        if let Some(nbytes) = storage.nbytes.filter(|&nbytes| nbytes != record.size) {
+            let what = format!("has {} bytes, the pickle says {nbytes}", record.size);
+            return Err(FormatError::Record { path: path.to_owned(), entry: name, what });
+        }
+        if !storages.contains_key(&storage.key) {
+            let crc = record.crc;
+            let extent = archive.extent(&name, &mut spool, limits)?;
+            storages.insert(storage.key, Arc::new(Storage { extent: extent.clone(), crc: Some(crc) }));
+            extents.insert(name, extent);
+        }
+    }
+    let names: Vec<String> = archive.records.iter().map(|record| record.name.clone()).collect();
+    for name in names {
+        if name != "data.pkl" && !extents.contains_key(&name) {
+            let extent = archive.extent(&name, &mut spool, limits)?;
+            extents.insert(name, extent);
+        }
+    }
+    Ok((extents, storages))
+}
+
+/// The `_metadata` of a state dict: module paths and their versions.
+pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
+    let state = graph.steps(dict).filter(|step| step.op == BUILD).last()?;
+    let &[state] = graph.list(state.operands) else { return None };
+    let metadata = graph.is_dict(state).then(|| graph.item(state, "_metadata"))??;
+    graph.is_dict(metadata).then_some(metadata)
+}
+
+fn globals(graph: &Graph) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
+        if let Some((module, name)) = graph.global(id) {
+            names.insert(format!("{module}.{name}"));
+        } else if graph.node(id).op == opcode::INST {
+            let text = String::from_utf8_lossy(graph.literal(id).get(1..).unwrap_or_default()).into_owned();
+            names.insert(text.trim_end().replace('\n', "."));
+        }
+    }
+    names.into_iter().collect()
+}
+
+impl Document {
+    fn list_entries(&mut self, checkpoint: &mut Checkpoint) -> Result<(), FormatError> {
+        for leaf in &self.tree.leaves {
+            let meaning = tensors::meaning(&self.graph, leaf.value);
+            let meaning = meaning.map_err(|what| FormatError::Tensor {
+                path: self.path.clone(),
+                key: leaf.key.clone(),
+                what,
+            })?;
+            let opaque = |what| (TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what });
+            let mut plain = None;
+            let (spec, data) = match meaning {
+                Meaning::Opaque(what) => opaque(what),
+                Meaning::Other => opaque(dicts::describe(&self.graph, leaf.value)),
+                Meaning::Plain(tensor) => match self.stored(&tensor) {
+                    Some(stored) => {
+                        plain = Some(tensor);
+                        (stored.spec.clone(), EntryData::Stored(stored))
+                    }
+                    None => opaque("a tensor without data".to_owned()),
+                },
+            };
+            let parameter = plain.as_ref().is_some_and(|plain| plain.parameter);
+            self.plains.push(plain);
+            checkpoint.entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
+        }
+        Ok(())
+    }
+
+    fn stored(&self, plain: &Plain) -> Option<StoredTensor> {
+        let id = tensors::storage_id(&self.graph, plain.storage).ok()?;
+        let storage = self.storages.get(&id.key)?.clone();
+        let offset = plain.offset.checked_mul(plain.dtype.bytes()?)?;
+        let spec = TensorSpec::new(plain.dtype, plain.shape.clone());
+        Some(StoredTensor { spec, storage, offset, strides: plain.strides.clone() })
+    }
+
+    /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.
+    ///
+    /// # Errors
+    /// [`FormatError::Crc`] for the first that differs.
+    pub(in crate::formats) fn verify(&self, stop: &AtomicBool) -> Result<(), FormatError> {
+        let mut buffer = vec![0; crate::formats::output::CHUNK];
+        for (key, storage) in &self.storages {
+            let Some(recorded) = storage.crc else { continue };
+            let extent = &storage.extent;
+            let mut hasher = crc32fast::Hasher::new();
+            let mut done = 0;
+            while done < extent.len {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
+                let len = usize::try_from((extent.len - done).min(buffer.len() as u64)).unwrap_or(buffer.len());
+                extent.file.read_at(&mut buffer[..len], extent.offset + done)?;
+                hasher.update(&buffer[..len]);
+                done += len as u64;
+            }
+            let found = hasher.finalize();
+            if found != recorded {
+                let entry = format!("{}/data/{key}", self.root_folder);
+                return Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,380 @@
+//! The object graph that a pickle describes, kept as symbols: nothing in it is imported or called.
+//!
+//! A node is one creation opcode with its operands, the mutation steps that follow it in order
+//! (`APPENDS`, `SETITEMS`, `BUILD` …, with the pickler's batch boundaries), and whether the pickler
+//! memoized it. That is enough to write the pickle again byte for byte, see `emit`.
+//!
+//! Nodes, steps, operand lists and literal bytes live in four arenas and refer to each other by
+//! index, so that neither reading nor dropping a hostile graph recurses.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::opcode::*;
+
+/// A node of a [`Graph`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct NodeId(pub(super) u32);
+
+/// A range of one of the arenas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+/// How one value comes to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Node {
+    /// The opcode that creates the value.
+    pub(super) op: u8,
+    /// Whether the pickler put the value into its memo.
+    pub(super) memoized: bool,
+    /// The opcode with its inline argument as it stood in the pickle.
+    pub(super) literal: Span,
+    /// The operands, in the order in which they were pushed.
+    pub(super) operands: Span,
+    /// The first and the last mutation step.
+    pub(super) steps: Option<(u32, u32)>,
+}
+
+/// One mutation of a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    pub(super) op: u8,
+    pub(super) operands: Span,
+    pub(super) next: Option<u32>,
+}
+
+/// The arenas are full: more than 2³² nodes, operands or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+/// The values of a pickle and how they hang together.
+#[derive(Clone, Debug)]
+pub(super) struct Graph {
+    pub(super) protocol: u8,
+    pub(super) root: NodeId,
+    nodes: Vec<Node>,
+    steps: Vec<Step>,
+    operands: Vec<NodeId>,
+    /// The literals: the pickle itself while reading, and what edits add after it.
+    bytes: Vec<u8>,
+    /// Unmemoized small constants, one node each.
+    constants: HashMap<[u8; 9], NodeId>,
+}
+
+fn index(value: usize) -> Result<u32, Full> {
+    u32::try_from(value).map_err(|_| Full)
+}
+
+impl Graph {
+    /// A graph without nodes over the bytes of a pickle.
+    pub(super) fn over(bytes: Vec<u8>) -> Self {
+        Graph {
+            protocol: 2,
+            root: NodeId(0),
+            nodes: Vec::new(),
+            steps: Vec::new(),
+            operands: Vec::new(),
+            bytes,
+            constants: HashMap::new(),
+        }
+    }
+
+    /// How many nodes there are.
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The bytes of all literals.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The node of this id.
+    pub(super) fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// Marks a node as memoized.
+    pub(super) fn memoize(&mut self, id: NodeId) {
+        self.nodes[id.0 as usize].memoized = true;
+    }
+
+    /// The nodes of an operand list.
+    pub(super) fn list(&self, span: Span) -> &[NodeId] {
+        &self.operands[span.start as usize..span.start as usize + span.len as usize]
+    }
+
+    /// The operands of a node.
+    pub(super) fn operands(&self, id: NodeId) -> &[NodeId] {
+        self.list(self.node(id).operands)
+    }
+
+    /// The opcode of a node with its inline argument.
+    pub(super) fn literal(&self, id: NodeId) -> &[u8] {
+        let span = self.node(id).literal;
+        &self.bytes[span.start as usize..span.start as usize + span.len as usize]
+    }
+
+    /// The step of this index.
+    pub(super) fn step(&self, index: u32) -> &Step {
+        &self.steps[index as usize]
+    }
+
+    /// The mutation steps of a node, in order.
+    pub(super) fn steps(&self, id: NodeId) -> impl Iterator<Item = &Step> {
+        let mut next = self.node(id).steps.map(|(first, _)| first);
+        std::iter::from_fn(move || {
+            let step = self.step(next?);
+            next = step.next;
+            Some(step)
+        })
+    }
+
+    /// Adds a node that is one literal found at `start..end` of the bytes.
+    pub(super) fn add_literal(&mut self, op: u8, start: usize, end: usize) -> Result<NodeId, Full> {
+        let literal = Span { start: index(start)?, len: index(end - start)? };
+        let mut constant = [0; 9];
+        let is_constant = matches!(
+            op,
+            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | BININT | BININT1 | BININT2 | BINFLOAT | LONG1
+        ) && end - start <= constant.len();
+        if is_constant {
+            constant[..end - start].copy_from_slice(&self.bytes[start..end]);
+            if let Some(&id) = self.constants.get(&constant) {
+                return Ok(id);
+            }
+        }
+        let id = self.push(Node { op, memoized: false, literal, operands: Span::default(), steps: None })?;
+        if is_constant {
+            self.constants.insert(constant, id);
+        }
+        Ok(id)
+    }
+
+    /// Adds a node of an opcode over operands; `literal` is the inline argument of `INST`.
+    pub(super) fn add(&mut self, op: u8, operands: &[NodeId], literal: Span) -> Result<NodeId, Full> {
+        let operands = self.add_list(operands)?;
+        self.push(Node { op, memoized: false, literal, operands, steps: None })
+    }
+
+    /// Adds a node whose literal is not in the bytes yet.
+    pub(super) fn add_new_literal(&mut self, literal: &[u8], memoized: bool) -> Result<NodeId, Full> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(literal);
+        let op = literal.first().copied().unwrap_or(NONE);
+        let id = self.add_literal(op, start, start + literal.len())?;
+        self.nodes[id.0 as usize].memoized |= memoized;
+        Ok(id)
+    }
+
+    /// Adds an operand list.
+    pub(super) fn add_list(&mut self, operands: &[NodeId]) -> Result<Span, Full> {
+        let start = index(self.operands.len())?;
+        let len = index(operands.len())?;
+        start.checked_add(len).ok_or(Full)?;
+        self.operands.extend_from_slice(operands);
+        Ok(Span { start, len })
+    }
+
+    /// Adds a mutation step after the others of a node.
+    pub(super) fn add_step(&mut self, id: NodeId, op: u8, operands: &[NodeId]) -> Result<(), Full> {
+        let operands = self.add_list(operands)?;
+        let new = index(self.steps.len())?;
+        self.steps.push(Step { op, operands, next: None });
+        let node = &mut self.nodes[id.0 as usize];
+        match &mut node.steps {
+            Some((_, last)) => {
+                self.steps[*last as usize].next = Some(new);
+                *last = new;
+            }
+            none => *none = Some((new, new)),
+        }
+        Ok(())
+    }
+
+    /// Forgets all mutation steps of a node.
+    pub(super) fn clear_steps(&mut self, id: NodeId) {
+        self.nodes[id.0 as usize].steps = None;
+    }
+
+    /// Replaces the operands of a node.
+    pub(super) fn set_operands(&mut self, id: NodeId, operands: &[NodeId]) -> Result<(), Full> {
+        let span = self.add_list(operands)?;
+        self.nodes[id.0 as usize].operands = span;
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node) -> Result<NodeId, Full> {
+        let id = index(self.nodes.len())?;
+        self.nodes.push(node);
+        Ok(NodeId(id))
+    }
+
+    /// The text of a string node, where it is valid Unicode.
+    pub(super) fn text(&self, id: NodeId) -> Option<Cow<'_, str>> {
+        let literal = self.literal(id);
+        let at = match self.node(id).op {
+            BINUNICODE | BINSTRING => 5,
+            SHORT_BINUNICODE | SHORT_BINSTRING => 2,
+            BINUNICODE8 => 9,
+            UNICODE => return raw_unicode(literal.get(1..)?),
+            STRING => return quoted(literal.get(1..)?),
+            _ => return None,
+        };
+        std::str::from_utf8(literal.get(at..)?).ok().map(Cow::Borrowed)
+    }
+
+    /// The value of an integer node (and of the booleans, as Python has it), where it fits.
+    pub(super) fn int(&self, id: NodeId) -> Option<i64> {
+        let literal = self.literal(id);
+        let argument = literal.get(1..)?;
+        match self.node(id).op {
+            BININT1 => argument.first().map(|&byte| i64::from(byte)),
+            BININT2 => Some(i64::from(u16::from_le_bytes(argument.try_into().ok()?))),
+            BININT => Some(i64::from(i32::from_le_bytes(argument.try_into().ok()?))),
+            LONG1 => little_endian(argument.get(1..)?),
+            LONG4 => little_endian(argument.get(4..)?),
+            INT | LONG => {
+                let text = std::str::from_utf8(argument).ok()?.trim_end_matches(['\n', '\r', 'L']);
+                text.parse().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// The value of a boolean node.
+    pub(super) fn boolean(&self, id: NodeId) -> Option<bool> {
+        match self.node(id).op {
+            NEWTRUE => Some(true),
+            NEWFALSE => Some(false),
+            INT if self.literal(id) == b"I01\n" => Some(true),
+            INT if self.literal(id) == b"I00\n" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The value of a float node.
+    pub(super) fn float(&self, id: NodeId) -> Option<f64> {
+        let argument = self.literal(id).get(1..)?;
+        match self.node(id).op {
+            BINFLOAT => Some(f64::from_be_bytes(argument.try_into().ok()?)),
+            FLOAT => std::str::from_utf8(argument).ok()?.trim_end().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// The module and name of a global.
+    pub(super) fn global(&self, id: NodeId) -> Option<(Cow<'_, str>, Cow<'_, str>)> {
+        match self.node(id).op {
+            GLOBAL => {
+                let text = std::str::from_utf8(self.literal(id).get(1..)?).ok()?;
+                let (module, name) = text.strip_suffix('\n')?.split_once('\n')?;
+                Some((module.into(), name.into()))
+            }
+            STACK_GLOBAL => match self.operands(id) {
+                &[module, name] => Some((self.text(module)?, self.text(name)?)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the node is this global.
+    pub(super) fn is_global(&self, id: NodeId, module: &str, name: &str) -> bool {
+        self.global(id).is_some_and(|found| found.0 == module && found.1 == name)
+    }
+
+    /// The elements of a tuple.
+    pub(super) fn tuple(&self, id: NodeId) -> Option<&[NodeId]> {
+        matches!(self.node(id).op, EMPTY_TUPLE | TUPLE | TUPLE1 | TUPLE2 | TUPLE3).then(|| self.operands(id))
+    }
+
+    /// The callable and the arguments of a `REDUCE`.
+    pub(super) fn call(&self, id: NodeId) -> Option<(NodeId, &[NodeId])> {
+        if self.node(id).op != REDUCE {
+            return None;
+        }
+        match self.operands(id) {
+            &[callable, arguments] => Some((callable, self.tuple(arguments)?)),
+            _ => None,
+        }
+    }
+
+    /// Whether the node is a `dict`, or an `OrderedDict` as Python 3 pickles it.
+    pub(super) fn is_dict(&self, id: NodeId) -> bool {
+        match self.node(id).op {
+            EMPTY_DICT | DICT => true,
+            REDUCE => self.call(id).is_some_and(|(callable, arguments)| {
+                arguments.is_empty() && self.is_global(callable, "collections", "OrderedDict")
+            }),
+            _ => false,
+        }
+    }
+
+    /// The items of a dict, in order; a key that is set again is listed again.
+    pub(super) fn items(&self, id: NodeId) -> Vec<(NodeId, NodeId)> {
+        let mut items = Vec::new();
+        let mut take = |list: &[NodeId]| items.extend(list.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+        if self.node(id).op == DICT {
+            take(self.operands(id));
+        }
+        for step in self.steps(id) {
+            if matches!(step.op, SETITEM | SETITEMS) {
+                take(self.list(step.operands));
+            }
+        }
+        items
+    }
+
+    /// The value of a text key of a dict.
+    pub(super) fn item(&self, id: NodeId, key: &str) -> Option<NodeId> {
+        let items = self.items(id);
+        items.iter().rev().find(|item| self.text(item.0).is_some_and(|text| text == key)).map(|item| item.1)
+    }
+}
+
+fn little_endian(bytes: &[u8]) -> Option<i64> {
+    if bytes.len() > 8 {
+        return None;
+    }
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let mut value = [if negative { 0xff } else { 0 }; 8];
+    value[..bytes.len()].copy_from_slice(bytes);
+    Some(i64::from_le_bytes(value))
+}
+
+/// Protocol 0 text: one line, `\uXXXX` escapes, otherwise Latin-1.
+fn raw_unicode(line: &[u8]) -> Option<Cow<'_, str>> {
+    let line = line.strip_suffix(b"\n")?;
+    if line.is_ascii() && !line.contains(&b'\\') {
+        return std::str::from_utf8(line).ok().map(Cow::Borrowed);
+    }
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some((&byte, tail)) = rest.split_first() {
+        let digits = match (byte, tail.first()) {
+            (b'\\', Some(b'u')) => 4,
+            (b'\\', Some(b'U')) => 8,
+            _ => {
+                text.push(char::from(byte));
+                rest = tail;
+                continue;
+            }
+        };
+        let code = std::str::from_utf8(tail.get(1..1 + digits)?).ok()?;
+        text.push(char::from_u32(u32::from_str_radix(code, 16).ok()?)?);
+        rest = tail.get(1 + digits..)?;
+    }
+    Some(Cow::Owned(text))
+}
+
+/// A protocol 0 string in quotes; one with escapes has no text here.
+fn quoted(line: &[u8]) -> Option<Cow<'_, str>> {
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    let inner = line.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+    let inner = inner.or_else(|| line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')))?;
+    (!inner.contains('\\') && inner.is_ascii()).then_some(Cow::Borrowed(inner))
+}

@@ -1,0 +1,17 @@
+//! Torch's zip files: an archive of storages, and a pickle that says what they are.
+
+mod archive;
+mod archive_writer;
+mod build;
+mod dicts;
+mod document;
+mod edit;
+mod emit;
+mod graph;
+mod machine;
+mod opcode;
+mod tensors;
+mod writer;
+
+pub(super) use document::{Document, open};
+pub(super) use writer::write;

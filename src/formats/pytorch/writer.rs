@@ -1,0 +1,227 @@
+//! Writes torch files: the pickle, then every storage once, in torch's own order and layout.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use indexmap::IndexMap;
+
+use super::archive_writer::ArchiveWriter;
+use super::build::Builder;
+use super::document::Document;
+use super::edit::{self, Bytes, Edited, NewStorage};
+use super::emit::{self, Emission};
+use super::graph::{Graph, NodeId};
+use super::tensors;
+use crate::formats::checkpoint::Output;
+use crate::formats::output::OutputFile;
+use crate::formats::{Extent, FormatError, Sink, Storage};
+
+/// Writes a torch file.
+///
+/// An output that changes nothing gives the bytes of the source.
+///
+/// # Errors
+/// Where the output asks for what does not go together, the source is damaged, or the system refuses.
+pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+    let path = out.path();
+    if let Some(document) = output.source.document.as_deref()
+        && edit::changes_nothing(output, document)
+        && document.torch_layout
+    {
+        return write_again(document, out);
+    }
+    let mut edited = edit::edit(output, path)?;
+    let (emission, storages) = number_storages(&mut edited, output.source.document.as_deref(), path)?;
+    write_changed(output.source.document.as_deref(), &emission, storages, out)
+}
+
+fn emit(graph: &Graph, path: &Path) -> Result<Emission, FormatError> {
+    let budget = graph.bytes().len().saturating_mul(8).saturating_add(graph.len().saturating_mul(64));
+    emit::emit(graph, budget.saturating_add(1 << 20)).map_err(|emit::Entangled| FormatError::Output {
+        path: path.to_owned(),
+        what: "the pickle is entangled with itself and would grow without bound".to_owned(),
+    })
+}
+
+/// The same records in the same order under the same names.
+fn write_again(document: &Document, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+    let emission = emit(&document.graph, out.path())?;
+    let mut archive = ArchiveWriter::new(out, &document.root_folder);
+    for record in &document.records {
+        if record.name == "data.pkl" {
+            archive.record("data.pkl", &emission.bytes)?;
+            continue;
+        }
+        let storage = record.name.strip_prefix("data/").and_then(|key| document.storages.get(key));
+        match (storage, document.extents.get(&record.name)) {
+            (Some(storage), _) => write_storage(&mut archive, &record.name, storage)?,
+            (None, Some(extent)) => write_record(&mut archive, document, &record.name, extent)?,
+            (None, None) => {}
+        }
+    }
+    archive.finish()
+}
+
+/// A storage as it is; its recorded CRC is being verified in another thread.
+fn write_storage(archive: &mut ArchiveWriter<'_, '_>, name: &str, storage: &Storage) -> Result<(), FormatError> {
+    archive.stream(name, storage.extent.len, |out| match storage.crc {
+        Some(crc) => {
+            out.copy(&storage.extent)?;
+            Ok(crc)
+        }
+        None => {
+            let mut crc = crc32fast::Hasher::new();
+            out.copy_hashing(&storage.extent, &mut crc)?;
+            Ok(crc.finalize())
+        }
+    })
+}
+
+/// A record that is no storage the pickle names: its CRC is compared here.
+fn write_record(
+    archive: &mut ArchiveWriter<'_, '_>,
+    document: &Document,
+    name: &str,
+    extent: &Extent,
+) -> Result<(), FormatError> {
+    let recorded = document.records.iter().find(|record| record.name == name).map(|record| record.crc);
+    archive.stream(name, extent.len, |out| {
+        let mut crc = crc32fast::Hasher::new();
+        out.copy_hashing(extent, &mut crc)?;
+        let found = crc.finalize();
+        match recorded {
+            Some(recorded) if recorded != found => {
+                let entry = format!("{}/{name}", document.root_folder);
+                Err(FormatError::Crc { path: document.path.clone(), entry, recorded, found })
+            }
+            _ => Ok(found),
+        }
+    })
+}
+
+/// A storage of the output.
+enum OutStorage<'a> {
+    Kept(std::sync::Arc<Storage>),
+    New(NewStorage<'a>),
+}
+
+/// Names the storages `0`, `1` … in the order in which the pickle first mentions them, as torch
+/// does and as its fake tensors assert.
+fn number_storages<'a>(
+    edited: &mut Edited<'a>,
+    document: Option<&Document>,
+    path: &Path,
+) -> Result<(Emission, Vec<OutStorage<'a>>), FormatError> {
+    let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
+    let order = emit(&edited.graph, path)?.persistent;
+    // A source storage has one number however many persistent ids name it.
+    let mut kept: IndexMap<String, usize> = IndexMap::new();
+    let mut storages = Vec::new();
+    let mut numbers: Vec<(NodeId, usize)> = Vec::with_capacity(order.len());
+    for id in order {
+        let next = storages.len();
+        if let Some(new) = edited.new.remove(&id) {
+            storages.push(OutStorage::New(new));
+            numbers.push((id, next));
+            continue;
+        }
+        let key = tensors::storage_id(&edited.graph, id).map_err(wrong)?.key;
+        let storage = document.and_then(|document| document.storages.get(&key));
+        let storage = storage.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
+        let number = *kept.entry(key).or_insert(next);
+        if number == next {
+            storages.push(OutStorage::Kept(storage.clone()));
+        }
+        numbers.push((id, number));
+    }
+    let full = |_| wrong("the pickle would exceed 4 GiB".to_owned());
+    let mut builder = Builder::new(&mut edited.graph);
+    let mut keys: Vec<NodeId> = Vec::with_capacity(storages.len());
+    for number in 0..storages.len() {
+        keys.push(builder.string(&number.to_string()).map_err(full)?);
+    }
+    for (id, number) in numbers {
+        builder.set_storage_key(id, keys[number]).map_err(full)?;
+    }
+    Ok((emit(&edited.graph, path)?, storages))
+}
+
+fn write_changed(
+    document: Option<&Document>,
+    emission: &Emission,
+    storages: Vec<OutStorage<'_>>,
+    out: &mut OutputFile<'_>,
+) -> Result<(), FormatError> {
+    let path = out.path();
+    let root = document.map_or_else(|| root_folder(path), |document| document.root_folder.clone());
+    let has = |name: &str| document.is_none_or(|document| document.extents.contains_key(name));
+    let mut archive = ArchiveWriter::new(out, &root);
+    archive.record("data.pkl", &emission.bytes)?;
+    // Both promise the layout that the archive writer has; a source without them is older than they are.
+    let own: [(&str, &[u8]); 3] = [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];
+    for (name, value) in own {
+        if has(name) {
+            archive.record(name, value)?;
+        }
+    }
+    for (number, storage) in storages.into_iter().enumerate() {
+        let name = format!("data/{number}");
+        match storage {
+            OutStorage::Kept(storage) => write_storage(&mut archive, &name, &storage)?,
+            OutStorage::New(new) => write_new(&mut archive, &name, &new)?,
+        }
+    }
+    let written: HashSet<&str> = own.iter().map(|row| row.0).chain(["version", ".data/serialization_id"]).collect();
+    for (name, extent) in document.iter().flat_map(|document| &document.extents) {
+        if let (false, false, Some(document)) = (written.contains(name.as_str()), name.starts_with("data/"), document) {
+            write_record(&mut archive, document, name, extent)?;
+        }
+    }
+    match document.and_then(|document| Some((document, document.extents.get("version")?))) {
+        Some((document, extent)) => write_record(&mut archive, document, "version", extent)?,
+        None => archive.record("version", b"3\n")?,
+    }
+    archive.finish()
+}
+
+fn write_new(archive: &mut ArchiveWriter<'_, '_>, name: &str, new: &NewStorage<'_>) -> Result<(), FormatError> {
+    archive.stream(name, new.nbytes, |out| {
+        let begin = out.position();
+        let path = out.path();
+        let mut body = Body { out, crc: crc32fast::Hasher::new() };
+        match &new.bytes {
+            Bytes::Produce(tensor) => tensor.produce(&mut body)?,
+            Bytes::Extent(extent) => body.extent(extent)?,
+        }
+        if body.out.position() - begin != new.nbytes {
+            let what = format!("`{}` came with another number of bytes than its spec says", new.key);
+            return Err(FormatError::Output { path: path.to_owned(), what });
+        }
+        Ok(body.crc.finalize())
+    })
+}
+
+/// Takes the bytes of a new storage and computes their CRC on the way.
+struct Body<'o, 'f> {
+    out: &'o mut OutputFile<'f>,
+    crc: crc32fast::Hasher,
+}
+
+impl Sink for Body<'_, '_> {
+    fn extent(&mut self, extent: &Extent) -> Result<(), FormatError> {
+        self.out.copy_hashing(extent, &mut self.crc)
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
+        self.crc.update(bytes);
+        self.out.write(bytes)
+    }
+}
+
+/// The root folder that torch takes for a file name: what stands before its last dot, `archive`
+/// where the name is not ASCII (`torch::serialize`, `PyTorchStreamWriter`).
+fn root_folder(path: &Path) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    if stem.is_empty() || !path.to_str().is_some_and(str::is_ascii) { "archive".to_owned() } else { stem.to_owned() }
+}

@@ -1,0 +1,88 @@
+//! Key sets: which keys a version of a model has, and of what dtype and shape.
+
+mod difference;
+mod fold;
+mod nearest;
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::tensor::TensorSpec;
+
+pub use difference::{Candidates, Difference, Mismatch};
+pub use fold::{Folded, fold, fold_specs};
+pub use nearest::{nearest, nearest_word};
+
+/// The name of a tensor in a state dict, shared by all who speak of it.
+pub type Key = Arc<str>;
+
+/// What a tensor is to its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Trained: the optimizer has state for it.
+    Parameter,
+    /// Carried along: running means, position ids.
+    Buffer,
+}
+
+/// What is known of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// The dtype and shape.
+    pub spec: TensorSpec,
+    /// Parameter or buffer, where whoever wrote the key set knew.
+    pub role: Option<Role>,
+    /// The key whose tensor this is another name of.
+    pub tied: Option<Key>,
+}
+
+impl From<TensorSpec> for KeyInfo {
+    fn from(spec: TensorSpec) -> Self {
+        KeyInfo { spec, role: None, tied: None }
+    }
+}
+
+/// The keys of a checkpoint or of a model, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    /// The version, such as `v2`, where it has a name.
+    pub name: Option<String>,
+    /// Where it comes from, as people are told: `v2.keys.yaml`, `old.ckpt`.
+    pub origin: String,
+    /// The keys.
+    pub keys: IndexMap<Key, KeyInfo>,
+}
+
+impl KeySet {
+    /// An empty key set that comes from `origin`.
+    pub fn new(origin: impl Into<String>) -> Self {
+        KeySet { name: None, origin: origin.into(), keys: IndexMap::new() }
+    }
+
+    /// The number of keys.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// What is known of a key.
+    pub fn get(&self, key: &str) -> Option<&KeyInfo> {
+        self.keys.get(key)
+    }
+
+    /// The keys in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &KeyInfo)> {
+        self.keys.iter()
+    }
+
+    /// Whether both have the same keys with the same dtypes and shapes, in whatever order.
+    pub fn same_tensors(&self, other: &KeySet) -> bool {
+        self.len() == other.len()
+            && self.iter().all(|(key, info)| other.get(key).is_some_and(|found| found.spec == info.spec))
+    }
+}

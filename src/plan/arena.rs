@@ -1,0 +1,107 @@
+//! The expressions of a plan: which operations make a tensor of which source tensors.
+
+use crate::rules::op::{OpError, Term, TensorOp};
+use crate::tensor::TensorSpec;
+
+/// An expression of an [`Arena`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExprId(u32);
+
+/// One node of an expression.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub kind: NodeKind,
+    /// The dtype and shape of its result.
+    pub spec: TensorSpec,
+}
+
+/// A source tensor, or an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NodeKind {
+    /// The n-th tensor of the source.
+    Source(usize),
+    /// An operation on other nodes.
+    Op(TensorOp, Vec<ExprId>),
+}
+
+/// All expressions of a plan; operands stand before what is made of them.
+#[derive(Clone, Debug, Default)]
+pub struct Arena(Vec<Node>);
+
+impl Arena {
+    /// The node of an expression.
+    pub fn node(&self, id: ExprId) -> &Node {
+        &self.0[id.0 as usize]
+    }
+
+    /// The spec of an expression.
+    pub fn spec(&self, id: ExprId) -> &TensorSpec {
+        &self.node(id).spec
+    }
+
+    /// The source tensor that an expression is, where no operation is applied to it.
+    pub fn source(&self, id: ExprId) -> Option<usize> {
+        if let NodeKind::Source(index) = self.node(id).kind { Some(index) } else { None }
+    }
+
+    /// The source tensors that an expression is made of, in order, each once.
+    pub fn sources(&self, id: ExprId) -> Vec<usize> {
+        let (mut sources, mut open) = (Vec::new(), vec![id]);
+        while let Some(id) = open.pop() {
+            match &self.node(id).kind {
+                NodeKind::Source(index) if !sources.contains(index) => sources.push(*index),
+                NodeKind::Source(_) => {}
+                NodeKind::Op(_, operands) => open.extend(operands.iter().rev()),
+            }
+        }
+        sources
+    }
+
+    pub(super) fn add_source(&mut self, index: usize, spec: TensorSpec) -> ExprId {
+        self.push(Node { kind: NodeKind::Source(index), spec })
+    }
+
+    /// Adds what a verb built over these operands.
+    ///
+    /// # Errors
+    /// Where an operation does not fit its operands.
+    pub(super) fn add_term(&mut self, term: &Term, operands: &[ExprId]) -> Result<ExprId, OpError> {
+        match term {
+            Term::Input(index) => operands.get(*index).copied().ok_or(OpError::Object),
+            Term::Op(op, terms) => {
+                let inputs: Result<Vec<ExprId>, OpError> =
+                    terms.iter().map(|term| self.add_term(term, operands)).collect();
+                self.add_op(op.clone(), inputs?)
+            }
+        }
+    }
+
+    fn add_op(&mut self, op: TensorOp, inputs: Vec<ExprId>) -> Result<ExprId, OpError> {
+        let specs: Vec<&TensorSpec> = inputs.iter().map(|&id| self.spec(id)).collect();
+        let spec = op.infer(&specs)?;
+        // Views that change nothing are no operation, so that a reshape to the own shape stays a rename.
+        if let [input] = inputs.as_slice()
+            && self.spec(*input) == &spec
+            && is_identity(&op)
+        {
+            return Ok(*input);
+        }
+        Ok(self.push(Node { kind: NodeKind::Op(op, inputs), spec }))
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // four billion nodes do not fit into memory
+    fn push(&mut self, node: Node) -> ExprId {
+        self.0.push(node);
+        ExprId((self.0.len() - 1) as u32)
+    }
+}
+
+/// Whether the operation, applied to an operand of the result's own spec, changes nothing.
+fn is_identity(op: &TensorOp) -> bool {
+    match op {
+        TensorOp::Reshape(_) | TensorOp::Narrow { .. } | TensorOp::Cast(_) | TensorOp::Concat { .. } => true,
+        TensorOp::Permute(dims) => dims.is_sorted(),
+        TensorOp::Fill { .. } | TensorOp::Copy => false,
+    }
+}

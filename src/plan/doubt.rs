@@ -1,0 +1,80 @@
+//! What the shapes do not prove: statements that a person or a test with data must check.
+
+use std::collections::HashMap;
+
+use super::arena::Arena;
+use super::{Applied, Move};
+use crate::rules::verbs::Doubt;
+use crate::source::Span;
+use crate::tensor::TensorSpec;
+
+/// A statement that could be wrong and still fit both key sets.
+#[derive(Clone, Debug)]
+pub struct Unproved {
+    /// The statement.
+    pub span: Span,
+    /// What to look at.
+    pub check: String,
+}
+
+/// The statements that the shapes do not prove.
+pub(super) fn unproved(applied: &[Applied], arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Vec<Unproved> {
+    applied.iter().filter_map(|applied| {
+        let check = match applied.verb.doubt {
+            Doubt::None => None,
+            Doubt::Names if applied.explicit_names => names(applied, arena),
+            Doubt::Names => None,
+            Doubt::Order => order(applied, arena, spec_of_source),
+            Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
+        };
+        check.map(|check| Unproved { span: applied.span, check })
+    }).collect()
+}
+
+/// Renames that choose names, between tensors of one spec.
+fn names(applied: &Applied, arena: &Arena) -> Option<String> {
+    let mut first: HashMap<&TensorSpec, &Move> = HashMap::new();
+    for moved in &applied.moves {
+        // Exchanging two keys is a question only where what was chosen differs, and the last segment
+        // (`weight`, `bias`) tells most pairs apart.
+        let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
+        let spec = arena.spec(moved.expr);
+        match first.get(spec) {
+            Some(other) if last(&other.to) == last(&moved.to) || other.to.matches('.').count() == moved.to.matches('.').count() => {
+                let from = |moved: &Move| moved.from.first().map(ToString::to_string).unwrap_or_default();
+                return Some(format!(
+                    "tensors of one shape could be exchanged: is `{}` really `{}`, and `{}` `{}`?",
+                    from(other), other.to, from(moved), moved.to
+                ));
+            }
+            Some(_) => {}
+            None => {
+                first.insert(spec, moved);
+            }
+        }
+    }
+    None
+}
+
+/// Joins of operands of one shape, and cuts into parts of one shape.
+fn order(applied: &Applied, arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Option<String> {
+    let joined = applied.moves.iter().find(|moved| {
+        let specs = spec_of_source(moved);
+        specs.len() > 1 && specs.windows(2).any(|pair| pair[0] == pair[1])
+    });
+    if let Some(joined) = joined {
+        let parts: Vec<String> = joined.from.iter().take(4).map(|key| format!("`{key}`")).collect();
+        return Some(format!("the parts are of one shape: does `{}` hold {} in this order?", joined.to, parts.join(", ")));
+    }
+    let cut = applied.moves.windows(2).find(|pair| {
+        pair[0].from == pair[1].from && arena.spec(pair[0].expr) == arena.spec(pair[1].expr)
+    })?;
+    let whole = cut[0].from.first().map(ToString::to_string).unwrap_or_default();
+    Some(format!("the parts are of one shape: does `{whole}` hold `{}` before `{}`?", cut[0].to, cut[1].to))
+}
+
+/// Results of the operand's own spec.
+fn arrangement(applied: &Applied, arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Option<String> {
+    let same = applied.moves.iter().find(|moved| spec_of_source(moved).first() == Some(arena.spec(moved.expr)))?;
+    Some(format!("`{}` keeps its shape {}: nothing shows that it is turned the right way", same.to, arena.spec(same.expr)))
+}

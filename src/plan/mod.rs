@@ -1,0 +1,191 @@
+//! Plans: rules run symbolically over a source key set and proved against a target.
+//!
+//! Everything here works on keys, shapes and dtypes. A [`Plan`] can be made only by [`plan`], which
+//! returns one only if every check holds, so what reaches `apply` is proved.
+
+mod arena;
+mod doubt;
+mod execute;
+mod hits;
+mod join;
+mod json;
+mod modules;
+mod problem;
+mod render;
+mod scope;
+mod state;
+mod suggest;
+mod target;
+
+pub use arena::{Arena, ExprId, Node, NodeKind};
+pub use doubt::Unproved;
+pub use modules::renamed_modules;
+pub use problem::{Problem, ProblemKind};
+
+use crate::keyset::{Key, KeySet};
+use crate::rules::RuleSet;
+use crate::rules::verbs::Verb;
+use crate::source::{Sources, Span};
+use crate::tensor::TensorSpec;
+
+/// A proved plan: one expression for each tensor of the output.
+#[derive(Debug)]
+pub struct Plan {
+    arena: Arena,
+    source: KeySet,
+    target: Option<String>,
+    outputs: Vec<Output>,
+    applied: Vec<Applied>,
+    left: Vec<Key>,
+    assertions: Vec<ValueAssertion>,
+    unproved: Vec<Unproved>,
+}
+
+/// A tensor of the output.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its key.
+    pub key: Key,
+    /// What it holds.
+    pub expr: ExprId,
+    /// Whether it is here only because the target calls it tied to another key.
+    pub tied: bool,
+}
+
+/// What one statement did.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// Its verb.
+    pub verb: &'static Verb,
+    /// Where it stands.
+    pub span: Span,
+    /// Where its clauses stand.
+    pub clauses: Vec<Span>,
+    /// How many keys it matched.
+    pub matched: usize,
+    /// Which keys became which.
+    pub moves: Vec<Move>,
+    /// Which keys went.
+    pub dropped: Vec<Key>,
+    /// Whether its names rest on more than what its wildcards captured.
+    explicit_names: bool,
+}
+
+/// Keys that became a key.
+#[derive(Clone, Debug)]
+pub struct Move {
+    /// The keys before; none where the tensor is made from nothing.
+    pub from: Vec<Key>,
+    /// The key after.
+    pub to: Key,
+    /// What it holds.
+    pub expr: ExprId,
+}
+
+/// A value that every element of a tensor must have, checked while applying.
+#[derive(Clone, Debug)]
+pub struct ValueAssertion {
+    /// The key when the assertion stood.
+    pub key: Key,
+    /// The tensor.
+    pub expr: ExprId,
+    /// The value.
+    pub value: f64,
+    /// The assertion.
+    pub span: Span,
+}
+
+/// What planning came to.
+#[derive(Debug)]
+pub struct Planned {
+    /// The plan, if every check holds.
+    pub plan: Option<Plan>,
+    /// What does not fit.
+    pub problems: Vec<Problem>,
+    /// What is suspicious.
+    pub warnings: Vec<Problem>,
+    /// The source has the target's keys already and the rules do not apply to it.
+    pub already_migrated: bool,
+}
+
+/// Runs the rules over the source's keys and proves the outcome against the target.
+///
+/// Where statements fail, the target is not looked at: it would repeat their mistakes.
+pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&KeySet>) -> Planned {
+    let mut planner = execute::Planner::new(&source, target, sources);
+    planner.run(rules);
+    let outcome = if planner.problems.is_empty() { planner.conclude() } else { target::Outcome::default() };
+    let already_migrated =
+        !planner.problems.is_empty() && target.is_some_and(|target| source.same_tensors(target));
+    let (problems, warnings) = (planner.problems, planner.warnings);
+    let plan = problems.is_empty().then(|| {
+        let (arena, state) = (planner.arena, planner.state);
+        let specs: std::collections::HashMap<&Key, ExprId> =
+            state.history().iter().map(|entry| (&entry.key, entry.expr)).collect();
+        let spec_of_source = |moved: &Move| -> Vec<TensorSpec> {
+            moved.from.iter().filter_map(|key| specs.get(key)).map(|&expr| arena.spec(expr).clone()).collect()
+        };
+        let unproved = doubt::unproved(&planner.applied, &arena, &spec_of_source);
+        Plan {
+            unproved,
+            source,
+            target: target.map(|target| target.origin.clone()),
+            outputs: outcome.outputs,
+            applied: planner.applied,
+            left: outcome.left,
+            assertions: planner.assertions,
+            arena,
+        }
+    });
+    Planned { plan, problems, warnings, already_migrated }
+}
+
+impl Plan {
+    /// The expressions.
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// The key set that the plan was made for.
+    pub fn source(&self) -> &KeySet {
+        &self.source
+    }
+
+    /// Where the target came from, or `None` without one.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// The tensors of the output, in order.
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// What each statement did, top to bottom.
+    pub fn applied(&self) -> &[Applied] {
+        &self.applied
+    }
+
+    /// The target's keys that `leave` keeps out.
+    pub fn left(&self) -> &[Key] {
+        &self.left
+    }
+
+    /// The values to check while applying.
+    pub fn assertions(&self) -> &[ValueAssertion] {
+        &self.assertions
+    }
+
+    /// The statements that the shapes do not prove.
+    pub fn unproved(&self) -> &[Unproved] {
+        &self.unproved
+    }
+
+    /// Whether the output holds the source's tensors under their names and in their order.
+    pub fn changes_nothing(&self) -> bool {
+        self.outputs.len() == self.source.len()
+            && self.source.iter().zip(&self.outputs).enumerate().all(|(index, ((key, _), output))| {
+                *key == output.key && self.arena.source(output.expr) == Some(index)
+            })
+    }
+}

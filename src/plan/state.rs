@@ -1,0 +1,113 @@
+//! The keys while statements run over them: an ordered map from key to expression.
+
+use std::collections::HashMap;
+
+use super::arena::ExprId;
+use crate::keyset::Key;
+
+/// A key that was or is in the state. Ids stay valid after the key is gone, for its history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryId(u32);
+
+/// A key with what it holds and where it came from.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: Key,
+    /// What it holds.
+    pub expr: ExprId,
+    /// The keys that it was made of; none for a source key.
+    pub parents: Vec<EntryId>,
+    /// The statement that made it, as an index into the plan's statements.
+    pub statement: Option<usize>,
+}
+
+/// All keys, in order.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    entries: Vec<Entry>,
+    order: Vec<EntryId>,
+    by_key: HashMap<Key, EntryId>,
+}
+
+/// What one statement does to the state.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// The keys that go.
+    pub removed: Vec<EntryId>,
+    /// The keys that come, each with the key at whose place it stands (none: at the end).
+    pub added: Vec<(Entry, Option<EntryId>)>,
+}
+
+impl State {
+    /// The entry of an id.
+    pub fn entry(&self, id: EntryId) -> &Entry {
+        &self.entries[id.0 as usize]
+    }
+
+    /// The entry of a key that is in the state.
+    pub fn find(&self, key: &str) -> Option<EntryId> {
+        self.by_key.get(key).copied()
+    }
+
+    /// The keys in order.
+    pub fn iter(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
+        self.order.iter().map(|&id| (id, self.entry(id)))
+    }
+
+    /// All keys that ever were in the state.
+    pub fn history(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The entry that was made of `id` by a later statement, where there is one.
+    pub fn successor(&self, id: EntryId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.parents.contains(&id))
+    }
+
+    /// Adds a key at the end.
+    pub fn push(&mut self, entry: Entry) {
+        let id = self.remember(entry);
+        self.order.push(id);
+    }
+
+    /// Applies what a statement does.
+    pub fn apply(&mut self, change: Change) {
+        if change.removed.is_empty() && change.added.is_empty() {
+            return;
+        }
+        let removed: std::collections::HashSet<EntryId> = change.removed.iter().copied().collect();
+        for id in &removed {
+            let key = self.entry(*id).key.clone();
+            self.by_key.remove(&key);
+        }
+        let mut placed: HashMap<EntryId, Vec<EntryId>> = HashMap::new();
+        let mut last = Vec::new();
+        for (entry, place) in change.added {
+            let id = self.remember(entry);
+            match place {
+                Some(place) => placed.entry(place).or_default().push(id),
+                None => last.push(id),
+            }
+        }
+        let mut order = Vec::with_capacity(self.order.len());
+        for id in std::mem::take(&mut self.order) {
+            if !removed.contains(&id) {
+                order.push(id);
+            }
+            if let Some(here) = placed.remove(&id) {
+                order.extend(here);
+            }
+        }
+        order.extend(last);
+        self.order = order;
+    }
+
+    #[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
+    fn remember(&mut self, entry: Entry) -> EntryId {
+        let id = EntryId(self.entries.len() as u32);
+        self.by_key.insert(entry.key.clone(), id);
+        self.entries.push(entry);
+        id
+    }
+}

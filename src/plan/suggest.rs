@@ -1,0 +1,95 @@
+//! What to write instead: near keys, renames that came before, wildcards that were meant.
+
+use super::arena::Arena;
+use super::problem::Problem;
+use super::scope::Outer;
+use super::state::{Entry, State};
+use crate::keyset::nearest;
+use crate::rules::{Form, Matcher, Pattern, Place};
+
+/// How many near keys are shown.
+const SHOWN: usize = 3;
+
+/// Adds the nearest keys to a problem with a pattern or key that is not there.
+pub(super) fn nearest_keys(problem: Problem, wanted: &str, state: &State) -> Problem {
+    let near = nearest(wanted, state.iter().map(|(_, entry)| &*entry.key), SHOWN);
+    if near.is_empty() {
+        return problem;
+    }
+    let near: Vec<String> = near.iter().map(|key| format!("`{key}`")).collect();
+    problem.help(format!("the nearest keys are {}", near.join(", ")))
+}
+
+/// Says why a pattern matches nothing, as far as that can be seen.
+pub(super) fn unmatched(mut problem: Problem, pattern: &Pattern, outer: &Outer) -> Problem {
+    let state = outer.state;
+    let matcher = Matcher::new(pattern);
+    if let Some(gone) = state.history().iter().find(|entry| matcher.is_match(&entry.key)) {
+        let went = way(gone, state);
+        return problem.note(format!("`{}` was there before: {went}", gone.key)).help(
+            "each statement sees the keys as the ones before it left them: write the new name, or put both in one block",
+        );
+    }
+    if let Some((wider, key)) = one_segment_meant_many(pattern, state) {
+        problem = problem.help(format!("`*` inside a pattern is one segment, and `{key}` has more there: write `{wider}`"));
+        return problem;
+    }
+    nearest_keys(problem, &pattern.text, state)
+}
+
+/// The pattern with a `*` widened to `**`, where that matches a key.
+fn one_segment_meant_many<'s>(pattern: &Pattern, state: &'s State) -> Option<(String, &'s str)> {
+    let Form::Places(places) = &pattern.form else { return None };
+    let segments: Vec<&str> = pattern.text.split('.').collect();
+    if segments.len() != places.len() {
+        return None;
+    }
+    for (index, segment) in segments.iter().enumerate() {
+        if *segment != "*" || index + 1 == places.len() {
+            continue;
+        }
+        let mut wider = pattern.clone();
+        let Form::Places(places) = &mut wider.form else { return None };
+        places[index] = Place::Many { slot: None, least: 1 };
+        let matcher = Matcher::new(&wider);
+        if let Some((_, entry)) = state.iter().find(|(_, entry)| matcher.is_match(&entry.key)) {
+            let mut segments = segments.clone();
+            segments[index] = "**";
+            return Some((segments.join("."), &entry.key));
+        }
+    }
+    None
+}
+
+/// The way that a key went from the source to here, or from here on: "`a` → `b` → `c`".
+pub(super) fn way(entry: &Entry, state: &State) -> String {
+    let mut steps = vec![format!("`{}`", entry.key)];
+    let mut at = state.history().iter().position(|other| std::ptr::eq(other, entry)).unwrap_or(usize::MAX);
+    // Statements only make later entries of earlier ones, so this ends.
+    while let Some((next, successor)) =
+        state.history().iter().enumerate().skip(at.saturating_add(1)).find(|(_, other)| {
+            other.parents.iter().any(|&parent| std::ptr::eq(state.entry(parent), &state.history()[at]))
+        })
+    {
+        steps.push(format!("`{}`", successor.key));
+        at = next;
+    }
+    if steps.len() == 1 { "a statement above removed it".to_owned() } else { steps.join(" → ") }
+}
+
+/// The names that a key had, from the source on: "`a` → `b` → `c`", or `None` where it is a source key.
+pub(super) fn history(entry: &Entry, state: &State) -> Option<String> {
+    let mut names = vec![format!("`{}`", entry.key)];
+    let mut at = entry;
+    while let Some(&parent) = at.parents.first() {
+        at = state.entry(parent);
+        names.push(format!("`{}`", at.key));
+    }
+    names.reverse();
+    (names.len() > 1).then(|| names.join(" → "))
+}
+
+/// The specs of keys, for messages.
+pub(super) fn spec_of(arena: &Arena, entry: &Entry) -> String {
+    arena.spec(entry.expr).to_string()
+}

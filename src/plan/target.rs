@@ -1,0 +1,247 @@
+//! The plan against the target: what is missing, unexpected, of another shape or dtype.
+
+use std::collections::HashSet;
+
+use super::execute::Planner;
+use super::problem::{Problem, ProblemKind};
+use super::state::State;
+use super::{Output, suggest};
+use crate::keyset::{Key, KeyInfo, KeySet, fold, fold_specs, nearest};
+use crate::rules::{Matcher, Pattern};
+use crate::tensor::{Dtype, TensorSpec};
+
+/// How many folded lines a message shows of one kind before it counts the rest.
+const SHOWN: usize = 12;
+
+/// The target's keys that a pattern matches and the state lacks, with their specs.
+pub(super) fn matching(target: &KeySet, pattern: &Pattern, state: &State) -> Vec<(Key, TensorSpec)> {
+    let matcher = Matcher::new(pattern);
+    let keys = target.iter().filter(|(key, _)| state.find(key).is_none() && matcher.is_match(key));
+    keys.map(|(key, info)| (key.clone(), info.spec.clone())).collect()
+}
+
+/// A pattern over the target's missing keys that matches none of them.
+pub(super) fn unmatched(pattern: &Pattern, target: Option<&KeySet>, state: &State) -> Problem {
+    let problem = Problem::new(ProblemKind::TargetUnmatched { pattern: pattern.text.clone() }, pattern.span);
+    let Some(target) = target else { return problem };
+    let matcher = Matcher::new(pattern);
+    if let Some((key, _)) = target.iter().find(|(key, _)| matcher.is_match(key)) {
+        return problem.note(format!("`{key}` is a key of the target, and it is produced already"));
+    }
+    let missing = target.iter().map(|(key, _)| &**key).filter(|key| state.find(key).is_none());
+    let near = nearest(&pattern.text, missing, 3);
+    if near.is_empty() {
+        return problem.note("the target has no missing key");
+    }
+    let near: Vec<String> = near.iter().map(|key| format!("`{key}`")).collect();
+    problem.help(format!("the nearest missing keys are {}", near.join(", ")))
+}
+
+/// The outcome of the comparison.
+#[derive(Default)]
+pub(super) struct Outcome {
+    pub outputs: Vec<Output>,
+    pub left: Vec<Key>,
+}
+
+impl Planner<'_> {
+    /// Ends a plan: the outputs in their order, checked against the target where there is one.
+    pub fn conclude(&mut self) -> Outcome {
+        let mut outputs: Vec<Output> = self
+            .state
+            .iter()
+            .map(|(_, entry)| Output { key: entry.key.clone(), expr: entry.expr, tied: false })
+            .collect();
+        let Some(target) = self.target else {
+            return Outcome { outputs, left: Vec::new() };
+        };
+        let left = self.left(target);
+        let mut missing: Vec<(&Key, &KeyInfo)> = Vec::new();
+        for (key, info) in target.iter() {
+            if left.contains(key) {
+                continue;
+            }
+            match self.state.find(key) {
+                Some(id) => {
+                    let have = self.arena.spec(self.state.entry(id).expr).clone();
+                    self.compare(key, &have, &info.spec);
+                }
+                None => match info.tied.as_ref().and_then(|tied| self.state.find(tied)) {
+                    Some(id) => {
+                        let expr = self.state.entry(id).expr;
+                        outputs.push(Output { key: key.clone(), expr, tied: true });
+                    }
+                    None => missing.push((key, info)),
+                },
+            }
+        }
+        let unexpected: Vec<(Key, TensorSpec)> = self
+            .state
+            .iter()
+            .filter(|(_, entry)| target.get(&entry.key).is_none())
+            .map(|(_, entry)| (entry.key.clone(), self.arena.spec(entry.expr).clone()))
+            .collect();
+        let fit = outputs.len() - unexpected.len();
+        self.report(target, &missing, &unexpected, fit);
+        outputs.sort_by_key(|output| target.keys.get_index_of(&output.key).unwrap_or(usize::MAX));
+        Outcome { outputs, left: target.iter().map(|(key, _)| key).filter(|key| left.contains(*key)).cloned().collect() }
+    }
+
+    /// The target keys that `leave` names.
+    fn left(&mut self, target: &KeySet) -> HashSet<Key> {
+        let mut left = HashSet::new();
+        for (pattern, optional) in std::mem::take(&mut self.leave) {
+            let keys = matching(target, &pattern, &self.state);
+            if keys.is_empty() && !optional {
+                self.problems.push(unmatched(&pattern, Some(target), &self.state));
+            }
+            left.extend(keys.into_iter().map(|(key, _)| key));
+        }
+        left
+    }
+
+    fn compare(&mut self, key: &Key, have: &TensorSpec, want: &TensorSpec) {
+        if have == want || want.dtype == Dtype::Object {
+            return;
+        }
+        let Some(entry) = self.state.find(key).map(|id| self.state.entry(id)) else { return };
+        let (key, have, want) = (key.to_string(), have.clone(), want.clone());
+        let by_shape = have.shape != want.shape;
+        let cast = format!("`cast {key} to {}` makes it so", want.dtype);
+        let kind = if by_shape { ProblemKind::Shape { key, have, want } } else { ProblemKind::Dtype { key, have, want } };
+        let applied = entry.statement.and_then(|statement| self.applied.get(statement));
+        let mut problem = Problem::new(kind, applied.map(|applied| applied.span));
+        let parents: Vec<String> = entry
+            .parents
+            .iter()
+            .map(|&id| self.state.entry(id))
+            .map(|parent| format!("`{}` {}", parent.key, suggest::spec_of(&self.arena, parent)))
+            .collect();
+        if !parents.is_empty() {
+            problem = problem.note(format!("this statement made it of {}", parents.join(", ")));
+        } else if applied.is_none() {
+            problem = problem.note("no statement touches it");
+        }
+        if !by_shape {
+            problem = problem.help(cast);
+        }
+        self.problems.push(problem);
+    }
+
+    /// Reports missing and unexpected keys, those of one spec side by side.
+    fn report(
+        &mut self,
+        target: &KeySet,
+        missing: &[(&Key, &KeyInfo)],
+        unexpected: &[(Key, TensorSpec)],
+        fit: usize,
+    ) {
+        let facts = format!("{fit} of the target's {} keys fit ({})", target.len(), target.origin);
+        if !unexpected.is_empty() {
+            let keys = unexpected.iter().map(|(key, spec)| (&**key, spec));
+            let kind = ProblemKind::Unexpected { count: unexpected.len() };
+            let mut problem = Problem::new(kind, None)
+                .note(facts.clone())
+                .note(listing("unexpected (the checkpoint has it, the model does not)", keys));
+            let histories: Vec<String> = unexpected
+                .iter()
+                .filter_map(|(key, _)| self.state.find(key))
+                .filter_map(|id| suggest::history(self.state.entry(id), &self.state))
+                .take(3)
+                .collect();
+            if !histories.is_empty() {
+                problem = problem.note(format!("the way they went: {}", histories.join("; ")));
+            }
+            self.problems.push(problem.help("`rename` each to its name in the model, or `drop` it"));
+        }
+        if !missing.is_empty() {
+            let keys = missing.iter().map(|(key, info)| (&***key, &info.spec));
+            let kind = ProblemKind::Missing { count: missing.len() };
+            let problem = Problem::new(kind, None)
+                .note(facts)
+                .note(listing("missing (the model has it, the checkpoint does not)", keys));
+            self.problems.push(problem.help(
+                "`rename` what it was before, `fill` it, or `leave` it to the model's own initial value",
+            ));
+        }
+        if let Some(last) = self.problems.last_mut()
+            && !missing.is_empty()
+            && !unexpected.is_empty()
+        {
+            side_by_side(last, missing, unexpected);
+        }
+    }
+}
+
+/// Shows missing and unexpected keys of one spec beside each other, or says that there are none.
+fn side_by_side(problem: &mut Problem, missing: &[(&Key, &KeyInfo)], unexpected: &[(Key, TensorSpec)]) {
+    let missing_of = |spec: &TensorSpec| -> Vec<&str> {
+        missing.iter().filter(|(_, info)| info.spec == *spec).map(|(key, _)| &***key).collect()
+    };
+    let mut specs: Vec<&TensorSpec> = Vec::new();
+    for (_, spec) in unexpected {
+        if !specs.contains(&spec) {
+            specs.push(spec);
+        }
+    }
+    let mut lines = Vec::new();
+    let mut alone = 0;
+    for spec in specs {
+        let there: Vec<&str> = unexpected.iter().filter(|(_, own)| own == spec).map(|(key, _)| &**key).collect();
+        let wanted = missing_of(spec);
+        if wanted.is_empty() {
+            alone += there.len();
+            continue;
+        }
+        let pair = (fold(there), fold(wanted));
+        for index in 0..pair.0.len().max(pair.1.len()) {
+            let name = |folds: &[crate::keyset::Folded]| folds.get(index).map(|fold| fold.pattern.clone()).unwrap_or_default();
+            let spec = if index == 0 { spec.to_string() } else { String::new() };
+            lines.push((spec, name(&pair.0), name(&pair.1)));
+        }
+    }
+    if lines.is_empty() {
+        problem.notes.push(
+            "no unexpected key has the shape of a missing one: no renames cover this. If the two are different \
+             architectures, no rules can; start the new parts from the model's own values (`leave`) and `drop` the old"
+                .to_owned(),
+        );
+        return;
+    }
+    let width = lines.iter().map(|line| line.1.chars().count()).max().unwrap_or(0).min(60);
+    let shown: Vec<String> =
+        lines.iter().take(SHOWN).map(|(spec, left, right)| format!("  {left:<width$}  {right}  {spec}").trim_end().to_owned()).collect();
+    let more = lines.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!("\n  … and {more} more lines") } else { String::new() };
+    problem.notes.push(format!(
+        "of one shape, unexpected beside missing; an equal shape alone is no evidence that one became the other:\n{}{more}",
+        shown.join("\n")
+    ));
+    let unmatched = unexpected.len() - alone;
+    if alone > 0 || unmatched < missing.len() {
+        problem.notes.push(format!(
+            "{alone} of the {} unexpected keys have a shape that no missing key has. If most are such, these are \
+             different architectures and no set of rules covers them: `leave` the missing ones and `drop` the others, \
+             or look for the definition that the checkpoint was trained with",
+            unexpected.len()
+        ));
+    }
+}
+
+/// Keys, folded, each with its spec.
+fn listing<'k>(title: &str, keys: impl Iterator<Item = (&'k str, &'k TensorSpec)>) -> String {
+    let keys: Vec<(&str, &TensorSpec)> = keys.collect();
+    let folds = fold_specs(keys.iter().copied());
+    let width = folds.iter().map(|fold| fold.pattern.chars().count()).max().unwrap_or(0).min(70);
+    let mut text = format!("{title}:");
+    for fold in folds.iter().take(SHOWN) {
+        let spec = keys.get(fold.first).map(|(_, spec)| spec.to_string()).unwrap_or_default();
+        let count = if fold.count > 1 { format!("  {} keys", fold.count) } else { String::new() };
+        text.push_str(&format!("\n  {:<width$}  {spec}{count}", fold.pattern));
+    }
+    if folds.len() > SHOWN {
+        let rest: usize = folds[SHOWN..].iter().map(|fold| fold.count).sum();
+        text.push_str(&format!("\n  … and {rest} more keys (`migrate diff` lists them all)"));
+    }
+    text
+}

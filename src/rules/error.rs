@@ -1,0 +1,210 @@
+//! What can be wrong with rules before a checkpoint is seen.
+
+use crate::diagnostic::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::Spanned;
+
+/// A mistake in the rules and where it stands.
+pub type RuleError = Spanned<RuleErrorKind>;
+
+/// The mistakes.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages are the documentation
+pub enum RuleErrorKind {
+    #[error("`{verb}` is not a verb")]
+    UnknownVerb { verb: String, nearest: Option<String> },
+    #[error("`{verb}` has no option `{option}`")]
+    UnknownOption { verb: &'static str, option: String, nearest: Option<&'static str>, takes: Vec<&'static str> },
+    #[error("`{verb}` needs the option `{option}`")]
+    MissingOption { verb: &'static str, option: &'static str, example: &'static str },
+    #[error("the option `{option}` is given twice")]
+    OptionTwice { option: String },
+    #[error("`{option}` takes {takes}")]
+    OptionKind { option: &'static str, takes: &'static str },
+    #[error("`{verb}` takes no `->`")]
+    NoTemplate { verb: &'static str },
+    #[error("`{verb}` needs `->` and a name for what it makes")]
+    NeedsTemplate { verb: &'static str, example: &'static str },
+    #[error("`{verb}` makes one tensor of one, and takes one name")]
+    OneTemplate { verb: &'static str },
+    #[error("`{verb}` cuts a tensor into several, and only one name is given")]
+    OnePart { verb: &'static str, example: &'static str },
+    #[error("a list `{{{list}}}` names several tensors at once; `{verb}` takes each by itself")]
+    ListInRename { verb: &'static str, list: String, alternatives: String },
+    #[error("two lists in one pattern")]
+    TwoLists,
+    #[error("a list cannot stand here")]
+    ListHere,
+    #[error("`=` does not belong to `{verb}`")]
+    Assigned { verb: &'static str },
+    #[error("`over` and a list do not go together")]
+    OverAndList,
+    #[error("`over {name}` runs an index that {place} does not have")]
+    OverUnknown { name: String, place: &'static str },
+    #[error("how many parts? `over {name}` alone does not say")]
+    OverNeedsInto { name: String },
+    #[error("`into` goes with `over`")]
+    IntoWithoutOver,
+    #[error("`{{{name}}}` is not captured by `{pattern}`")]
+    UnknownCapture { name: String, pattern: String, known: Vec<String> },
+    #[error("`{name}` is not a name here")]
+    UnknownName { name: String, nearest: Option<String> },
+    #[error("`{pattern}` has {}, `{template}` has {}", stars(of_pattern), stars(of_template))]
+    Wildcards { pattern: String, template: String, of_pattern: Vec<bool>, of_template: Vec<bool> },
+    #[error("the alternatives do not pair: {} against {}", groups(pattern), groups(template))]
+    Alternatives { pattern: Vec<String>, template: Vec<String> },
+    #[error("the pattern has more than {most} segments")]
+    PatternTooLong { most: usize },
+    #[error("two wildcards in a row that both span segments")]
+    AdjacentStars,
+    #[error("a segment is empty: two dots in a row, or a dot at an end")]
+    EmptySegment,
+    #[error("`**` stands for whole segments and cannot touch text")]
+    StarsBesideText,
+    #[error("arithmetic belongs into a template; a pattern captures")]
+    ArithmeticInPattern,
+    #[error("the range {first}..{last} is empty")]
+    EmptyRange { first: u64, last: u64 },
+    #[error("the regular expression is broken: {reason}")]
+    Regex { reason: String },
+    #[error("a regular expression cannot be a name")]
+    RegexTemplate,
+    #[error("a name needs a value here: `{{x}}`, arithmetic or text")]
+    ForgottenInTemplate,
+    #[error("a regular expression cannot stand under a prefix")]
+    RegexUnder,
+    #[error("`{name}` is already defined")]
+    LetTwice { name: String },
+    #[error("the file has two `migration` lines")]
+    MigrationTwice,
+    #[error("`optimizer` is `follow` or `drop`, not `{mode}`")]
+    OptimizerMode { mode: String },
+    #[error("a dict is named by plain text with dots")]
+    DictPath,
+    #[error("`{directive}` cannot stand here")]
+    Misplaced { directive: &'static str },
+    #[error("{reason}")]
+    Value { reason: String },
+}
+
+fn stars(kinds: &[bool]) -> String {
+    match kinds {
+        [] => "no wildcard".to_owned(),
+        kinds => {
+            let numbered: Vec<String> = kinds
+                .iter()
+                .enumerate()
+                .map(|(index, double)| format!("{}: `{}`", index + 1, if *double { "**" } else { "*" }))
+                .collect();
+            let plural = if kinds.len() == 1 { "" } else { "s" };
+            format!("{} wildcard{plural} ({})", kinds.len(), numbered.join(", "))
+        }
+    }
+}
+
+fn groups(groups: &[String]) -> String {
+    if groups.is_empty() { "none".to_owned() } else { groups.join(" ") }
+}
+
+impl RuleErrorKind {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        use RuleErrorKind as Kind;
+        match self {
+            Kind::UnknownVerb { .. } => "unknown-verb",
+            Kind::UnknownOption { .. } => "unknown-option",
+            Kind::MissingOption { .. } => "missing-option",
+            Kind::OptionTwice { .. } => "option-twice",
+            Kind::OptionKind { .. } | Kind::Value { .. } => "option-value",
+            Kind::NoTemplate { .. }
+            | Kind::NeedsTemplate { .. }
+            | Kind::OneTemplate { .. }
+            | Kind::OnePart { .. }
+            | Kind::Assigned { .. } => "statement-shape",
+            Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => "misplaced-list",
+            Kind::OverUnknown { .. } | Kind::OverNeedsInto { .. } | Kind::IntoWithoutOver => "over",
+            Kind::UnknownCapture { .. } => "unknown-capture",
+            Kind::UnknownName { .. } => "unknown-name",
+            Kind::Wildcards { .. } => "unequal-wildcards",
+            Kind::Alternatives { .. } => "unequal-alternatives",
+            Kind::Regex { .. } => "broken-regex",
+            Kind::LetTwice { .. } | Kind::MigrationTwice => "defined-twice",
+            Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } => "directive",
+            _ => "pattern",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        use RuleErrorKind as Kind;
+        Some(match self {
+            Kind::UnknownVerb { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Kind::UnknownVerb { .. } => format!("verbs are {}", super::verbs::names().join(", ")),
+            Kind::UnknownOption { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Kind::UnknownOption { verb, takes, .. } if takes.is_empty() => format!("`{verb}` takes no options"),
+            Kind::UnknownOption { verb, takes, .. } => format!("`{verb}` takes {}", takes.join(", ")),
+            Kind::MissingOption { example, .. }
+            | Kind::NeedsTemplate { example, .. }
+            | Kind::OnePart { example, .. } => format!("write it like `{example}`"),
+            Kind::NoTemplate { verb } if *verb == "drop" => {
+                "to give it another name, write `rename`".to_owned()
+            }
+            Kind::OneTemplate { .. } => "several renames at once are a block, one a line".to_owned(),
+            Kind::ListInRename { alternatives, .. } => format!("write alternatives: `{{{alternatives}}}`"),
+            Kind::TwoLists => "write one of them out as several patterns, separated by commas".to_owned(),
+            Kind::OverAndList => "write the list, or the index, not both".to_owned(),
+            Kind::OverUnknown { name, .. } => format!("write `{{{name}}}` where the index stands"),
+            Kind::OverNeedsInto { name } => format!("write `over {name} into 4`, or the range `{{{name}:0..3}}`"),
+            Kind::UnknownCapture { known, .. } if known.is_empty() => {
+                "the pattern captures nothing under a name".to_owned()
+            }
+            Kind::UnknownCapture { known, .. } => {
+                let known: Vec<String> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
+                format!("it captures {}", known.join(", "))
+            }
+            Kind::UnknownName { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Kind::UnknownName { .. } => {
+                "names are those of `let` lines above, the captures, `shape`, `rank` and `dtype`; text is quoted"
+                    .to_owned()
+            }
+            Kind::Wildcards { of_pattern, of_template, .. } if of_pattern.len() > of_template.len() => {
+                "nameless wildcards pair by position: name them (`{x}`), or forget one with `{_}`".to_owned()
+            }
+            Kind::Wildcards { .. } => "nameless wildcards pair by position and kind: name them (`{x}`)".to_owned(),
+            Kind::Alternatives { .. } => {
+                "the template has as many groups as the pattern, each as long as its partner, or none".to_owned()
+            }
+            Kind::AdjacentStars => "one `**` takes all of it".to_owned(),
+            Kind::StarsBesideText => "set it off with dots, or write `*`".to_owned(),
+            Kind::ArithmeticInPattern => "capture the index (`{i}`) and compute in the template".to_owned(),
+            Kind::EmptySegment => "quote the key if it really has an empty segment".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// The error for people.
+pub fn diagnostic(error: &RuleError) -> Diagnostic {
+    let mut diagnostic = Diagnostic::error(error.node.code(), error.node.to_string()).primary(error.span, "");
+    if let Some(help) = error.node.help() {
+        diagnostic = diagnostic.help(help);
+    }
+    diagnostic
+}
+
+/// Something that is suspicious, but not wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum RuleWarning {
+    #[error("`{{{name}}}` is captured and never used")]
+    UnusedCapture { name: String, span: Span },
+}
+
+impl RuleWarning {
+    /// The warning for people.
+    pub fn diagnostic(&self) -> Diagnostic {
+        let RuleWarning::UnusedCapture { span, .. } = self;
+        Diagnostic::warning("unused-capture", self.to_string())
+            .primary(*span, "")
+            .help("write `{_}`, which matches and forgets")
+    }
+}

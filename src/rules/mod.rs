@@ -1,0 +1,117 @@
+//! What rules mean: statements resolved against the verb table, and no checkpoint in sight.
+
+mod error;
+mod lists;
+mod matching;
+mod names;
+mod options;
+mod pattern;
+mod resolve;
+mod template;
+
+pub mod op;
+pub mod value;
+pub mod verbs;
+
+pub use error::{RuleError, RuleErrorKind, RuleWarning, diagnostic};
+pub use lists::glob_pattern;
+pub use matching::{Capture, Match, Matcher, TooManyWays};
+pub use options::{OptionKind, OptionRow, Options};
+pub use pattern::{Form, Names, Pattern, Place, Slot, SlotKind};
+pub use resolve::{Resolved, resolve};
+pub use template::{RenderError, Template};
+
+use crate::source::Span;
+use crate::syntax::ast::{Expr, Glob};
+use verbs::Verb;
+
+/// A rule file whose every word has a meaning.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSet {
+    /// The header, where there is one.
+    pub migration: Option<Migration>,
+    /// What to do, top to bottom.
+    pub steps: Vec<Step>,
+    /// The dicts of tensors that `in` names for the whole file, as paths with dots.
+    pub dicts: Vec<String>,
+    /// What the file says of optimizer state.
+    pub optimizer: Option<OptimizerMode>,
+}
+
+/// `migration v1 -> v2 "why"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Migration {
+    /// The version that the rules start from.
+    pub from: String,
+    /// The version that they lead to.
+    pub to: String,
+    /// The reason.
+    pub why: Option<String>,
+}
+
+/// `optimizer follow` or `optimizer drop`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OptimizerMode {
+    /// The state is rewritten with the weights.
+    Follow,
+    /// The state goes.
+    Drop,
+}
+
+/// One step of a rule file.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A name gets its value.
+    Let(Let),
+    /// A verb is applied.
+    Statement(Statement),
+}
+
+/// `let name = value`.
+#[derive(Clone, Debug)]
+pub struct Let {
+    /// The name.
+    pub name: String,
+    /// What it is evaluated from, where it stands.
+    pub value: Expr,
+    /// The line.
+    pub span: Span,
+    /// The prefix of `under` around it.
+    pub prefix: Option<Glob>,
+}
+
+/// A verb with its clauses, which act at once.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The verb.
+    pub verb: &'static Verb,
+    /// Whether no match is fine.
+    pub optional: bool,
+    /// The clauses.
+    pub clauses: Vec<Clause>,
+    /// The statement.
+    pub span: Span,
+}
+
+/// One line of a statement.
+#[derive(Clone, Debug)]
+pub struct Clause {
+    /// Which keys; a list has become several.
+    pub patterns: Vec<Pattern>,
+    /// The names that they get; a list has become several.
+    pub templates: Vec<Template>,
+    /// Which keys not.
+    pub except: Vec<Pattern>,
+    /// The condition after `where`.
+    pub condition: Option<Expr>,
+    /// Whether the condition speaks of dtypes.
+    pub any_dtype: bool,
+    /// The options but for `over`.
+    pub options: Vec<(&'static OptionRow, Expr)>,
+    /// The index that `over` runs.
+    pub over: Option<String>,
+    /// The prefix of `under` around it.
+    pub prefix: Option<Glob>,
+    /// The clause.
+    pub span: Span,
+}

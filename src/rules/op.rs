@@ -1,0 +1,188 @@
+//! What verbs are made of: a few operations on whole tensors, and what they do to specs.
+
+use crate::tensor::{Dtype, Shape, ShapeText, TensorSpec, numel};
+
+/// One operation on tensors. Layout operations move elements; the others make or change values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TensorOp {
+    /// The same elements in row-major order under another shape.
+    Reshape(Shape),
+    /// Dim `k` of the result is dim `dims[k]` of the operand.
+    Permute(Vec<usize>),
+    /// `len` steps along `dim` from `start` on.
+    Narrow {
+        /// The dim.
+        dim: usize,
+        /// The first step.
+        start: u64,
+        /// How many.
+        len: u64,
+    },
+    /// The operands one behind the other along `dim`.
+    Concat {
+        /// The dim.
+        dim: usize,
+    },
+    /// The same values in another dtype, rounded to nearest even.
+    Cast(Dtype),
+    /// A tensor from nothing.
+    Fill {
+        /// What it holds.
+        value: FillValue,
+        /// Its dtype and shape.
+        spec: TensorSpec,
+    },
+    /// The same elements in storage of their own.
+    Copy,
+}
+
+/// What a filled tensor holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FillValue {
+    /// One whole number everywhere.
+    Int(i64),
+    /// One number everywhere.
+    Float(f64),
+    /// 0, 1, 2, … in row-major order.
+    Arange,
+    /// Ones on the diagonal of a matrix, zeros elsewhere.
+    Eye,
+}
+
+/// What a verb makes of its operands: an operand, or an operation on such terms.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Term {
+    /// The n-th operand as it is.
+    Input(usize),
+    /// An operation.
+    Op(TensorOp, Vec<Term>),
+}
+
+impl Term {
+    /// An operation on one term.
+    pub fn of(op: TensorOp, term: Term) -> Term {
+        Term::Op(op, vec![term])
+    }
+}
+
+/// Why an operation cannot be applied.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)] // the messages are the documentation
+pub enum OpError {
+    #[error("an entry that is no plain tensor can only be renamed or dropped")]
+    Object,
+    #[error("dim {dim} does not exist in {}", ShapeText(shape))]
+    Dim { dim: i64, shape: Shape },
+    #[error("{} has no dim to name: it is a scalar", ShapeText(&[]))]
+    Scalar,
+    #[error("dim {dim} of {} is {size}, which does not divide into {parts} parts", ShapeText(shape))]
+    Uneven { dim: usize, size: u64, parts: usize, shape: Shape },
+    #[error("the sizes add up to {sum}, and dim {dim} of {} is {size}", ShapeText(shape))]
+    Sizes { sum: u64, dim: usize, size: u64, shape: Shape },
+    #[error("{given} sizes for {parts} parts")]
+    SizeCount { given: usize, parts: usize },
+    #[error("{what} cannot be {value}")]
+    Negative { what: &'static str, value: i64 },
+    #[error("only one size can be -1")]
+    TwoRests,
+    #[error("{} has {from_count} elements, {} has {to_count}", ShapeText(from), ShapeText(to))]
+    Count { from: Shape, to: Shape, from_count: u64, to_count: u64 },
+    #[error("{} elements do not divide by the other sizes of {to}", count)]
+    Rest { count: u64, to: String },
+    #[error("the shape {} is too large", ShapeText(shape))]
+    TooLarge { shape: Shape },
+    #[error("`{first}` is {} and `{second}` is {}: they join along dim {dim} only if all other dims agree", ShapeText(first_shape), ShapeText(second_shape))]
+    Join { first: String, first_shape: Shape, second: String, second_shape: Shape, dim: usize },
+    #[error("`{first}` is {first_dtype} and `{second}` is {second_dtype}")]
+    JoinDtypes { first: String, first_dtype: Dtype, second: String, second_dtype: Dtype },
+    #[error("the dims {dims:?} do not name each of the {rank} dims once")]
+    Dims { dims: Vec<i64>, rank: usize },
+    #[error("{} is not a matrix: name the two dims", ShapeText(shape))]
+    NotMatrix { shape: Shape },
+    #[error("`{value}` needs {needs}")]
+    Fill { value: String, needs: &'static str },
+    #[error("{value} does not fit into {dtype}")]
+    FillRange { value: String, dtype: Dtype },
+    #[error("a cast from {from} to {to} is not defined")]
+    Cast { from: Dtype, to: Dtype },
+    #[error("{what}")]
+    Option { what: String },
+}
+
+impl OpError {
+    /// What to write instead.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            OpError::Uneven { size, parts, .. } => {
+                let fitting = (2..=16u64).filter(|parts| size.is_multiple_of(*parts)).map(|parts| parts.to_string());
+                let fitting: Vec<String> = fitting.collect();
+                let divides = match fitting.as_slice() {
+                    [] => String::new(),
+                    fitting => format!("{size} divides into {}; ", fitting.join(", ")),
+                };
+                format!("{divides}parts of unequal size are written `sizes [...]` with {parts} sizes")
+            }
+            OpError::Join { .. } => "look at the dim: it is counted from 0".to_owned(),
+            OpError::JoinDtypes { first_dtype, second, .. } => {
+                format!("`cast {second} to {first_dtype}` above makes them one")
+            }
+            OpError::NotMatrix { .. } => "write `dims [0, 1]`".to_owned(),
+            OpError::Count { .. } => "one size may be -1 and takes the rest".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl TensorOp {
+    /// The spec of the result.
+    ///
+    /// # Errors
+    /// Where the operands' specs do not allow the operation.
+    pub fn infer(&self, inputs: &[&TensorSpec]) -> Result<TensorSpec, OpError> {
+        if let TensorOp::Fill { spec, .. } = self {
+            return Ok(spec.clone());
+        }
+        let Some(first) = inputs.first() else { return Err(OpError::Object) };
+        if inputs.iter().any(|input| input.dtype.bytes().is_none()) && *self != TensorOp::Copy {
+            return Err(OpError::Object);
+        }
+        let shape = match self {
+            TensorOp::Reshape(to) => {
+                let (from_count, to_count) = (count(&first.shape)?, count(to)?);
+                if from_count != to_count {
+                    let (from, to) = (first.shape.clone(), to.clone());
+                    return Err(OpError::Count { from, to, from_count, to_count });
+                }
+                to.clone()
+            }
+            TensorOp::Permute(dims) => dims.iter().filter_map(|&dim| first.shape.get(dim).copied()).collect(),
+            TensorOp::Narrow { dim, len, .. } => {
+                let mut shape = first.shape.clone();
+                if let Some(size) = shape.get_mut(*dim) {
+                    *size = *len;
+                }
+                shape
+            }
+            TensorOp::Concat { dim } => {
+                let mut shape = first.shape.clone();
+                let sizes = inputs.iter().map(|input| input.shape.get(*dim).copied().unwrap_or(0));
+                let size = sizes.into_iter().try_fold(0u64, u64::checked_add);
+                let too_large = || OpError::TooLarge { shape: first.shape.clone() };
+                if let Some(own) = shape.get_mut(*dim) {
+                    *own = size.ok_or_else(too_large)?;
+                }
+                shape
+            }
+            TensorOp::Cast(_) | TensorOp::Fill { .. } | TensorOp::Copy => first.shape.clone(),
+        };
+        let dtype = if let TensorOp::Cast(dtype) = self { *dtype } else { first.dtype };
+        count(&shape)?;
+        Ok(TensorSpec { dtype, shape })
+    }
+}
+
+/// The number of elements, bounded so that their bytes can be counted in 64 bits.
+fn count(shape: &[u64]) -> Result<u64, OpError> {
+    let count = numel(shape).filter(|count| count.checked_mul(128).is_some());
+    count.ok_or_else(|| OpError::TooLarge { shape: shape.to_vec() })
+}

@@ -1,0 +1,422 @@
+//! From the syntax tree to a rule set: verbs and options looked up, patterns built, names checked.
+
+use super::error::{RuleError, RuleErrorKind, RuleWarning};
+use super::lists::{self, Written};
+use super::options::OptionKind;
+use super::pattern::{Names, Pattern};
+use super::template::Template;
+use super::verbs::{self, Flow, Templates, Verb};
+use super::{Clause, Let, Migration, OptimizerMode, OptionRow, RuleSet, Statement, Step, names};
+use crate::keyset::nearest_word;
+use crate::source::{Sources, Span};
+use crate::syntax::ast::{self, Ast, Expr, ExprKind, Glob, GlobKind, Item, Part, Spanned, Value, Word};
+use crate::tensor::Dtype;
+
+/// The outcome of resolving a rule file: what could be resolved, and what is wrong with the rest.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The rules.
+    pub rules: RuleSet,
+    /// What is wrong.
+    pub errors: Vec<RuleError>,
+    /// What is suspicious.
+    pub warnings: Vec<RuleWarning>,
+}
+
+/// Resolves a syntax tree; `set` holds the values that `--set` gives to `let` names.
+pub fn resolve(ast: &Ast, sources: &Sources, set: &[(String, Expr)]) -> Resolved {
+    let mut resolver = Resolver { sources, set, out: Resolved::default(), lets: Vec::new() };
+    resolver.items(&ast.items, None, true);
+    for (name, value) in set {
+        if !resolver.lets.contains(name) {
+            let nearest = nearest_word(name, resolver.lets.iter().map(String::as_str)).map(str::to_owned);
+            resolver.error(RuleErrorKind::UnknownName { name: name.clone(), nearest }, value.span);
+        }
+    }
+    resolver.out
+}
+
+struct Resolver<'a> {
+    sources: &'a Sources,
+    set: &'a [(String, Expr)],
+    out: Resolved,
+    lets: Vec<String>,
+}
+
+impl Resolver<'_> {
+    fn error(&mut self, kind: RuleErrorKind, span: Span) {
+        self.out.errors.push(Spanned::new(kind, span));
+    }
+
+    /// The value, or `None` after its error was noted.
+    fn ok<T>(&mut self, result: Result<T, RuleError>) -> Option<T> {
+        result.map_err(|error| self.out.errors.push(error)).ok()
+    }
+
+    fn items(&mut self, items: &[Item], prefix: Option<&Glob>, top: bool) {
+        for item in items {
+            match item {
+                Item::Statement(statement) => self.statement(statement, prefix),
+                Item::Let { name, value } => self.let_line(name, value, prefix),
+                Item::Under { prefix: own, body, .. } => {
+                    let joined = lists::prefixed(own, prefix);
+                    if let Some(joined) = self.ok(joined) {
+                        self.items(body, Some(&joined), false);
+                    }
+                }
+                Item::In { body: None, dicts, span } => {
+                    if !top {
+                        self.error(RuleErrorKind::Misplaced { directive: "in" }, *span);
+                    }
+                    self.dicts(dicts);
+                }
+                Item::In { body: Some(body), dicts, .. } => {
+                    self.dicts(dicts);
+                    self.items(body, prefix, false);
+                }
+                Item::Migration { from, to, why, span } => {
+                    if self.out.rules.migration.is_some() {
+                        self.error(RuleErrorKind::MigrationTwice, *span);
+                    }
+                    self.out.rules.migration = Some(Migration {
+                        from: from.node.clone(),
+                        to: to.node.clone(),
+                        why: why.as_ref().map(|why| why.node.clone()),
+                    });
+                }
+                Item::Optimizer(mode) => match mode.node.as_str() {
+                    "follow" => self.out.rules.optimizer = Some(OptimizerMode::Follow),
+                    "drop" => self.out.rules.optimizer = Some(OptimizerMode::Drop),
+                    other => self.error(RuleErrorKind::OptimizerMode { mode: other.to_owned() }, mode.span),
+                },
+                Item::Include(word) => self.error(RuleErrorKind::Misplaced { directive: "include" }, word.span),
+                Item::Use(word) => self.error(RuleErrorKind::Misplaced { directive: "use" }, word.span),
+            }
+        }
+    }
+
+    fn dicts(&mut self, dicts: &[Glob]) {
+        for dict in dicts {
+            let plain = match &dict.kind {
+                GlobKind::Parts(parts) => parts.iter().all(|part| matches!(part.node, Part::Text(_) | Part::Dot)),
+                GlobKind::Regex(_) => false,
+            };
+            if !plain {
+                self.error(RuleErrorKind::DictPath, dict.span);
+                continue;
+            }
+            let path = self.sources.slice(dict.span).to_owned();
+            if !self.out.rules.dicts.contains(&path) {
+                self.out.rules.dicts.push(path);
+            }
+        }
+    }
+
+    fn let_line(&mut self, name: &Word, value: &Expr, prefix: Option<&Glob>) {
+        if self.lets.contains(&name.node) {
+            self.error(RuleErrorKind::LetTwice { name: name.node.clone() }, name.span);
+        }
+        self.check_names(value, &[], &[]);
+        self.check_patterns(value, prefix);
+        self.lets.push(name.node.clone());
+        let given = self.set.iter().find(|(given, _)| *given == name.node);
+        let value = given.map_or(value, |(_, value)| value).clone();
+        let step = Let { name: name.node.clone(), value, span: name.span, prefix: prefix.cloned() };
+        self.out.rules.steps.push(Step::Let(step));
+    }
+
+    fn statement(&mut self, statement: &ast::Statement, prefix: Option<&Glob>) {
+        let Some(verb) = verbs::find(&statement.verb.node) else {
+            let nearest = nearest_word(&statement.verb.node, verbs::names()).map(str::to_owned);
+            let verb = statement.verb.node.clone();
+            return self.error(RuleErrorKind::UnknownVerb { verb, nearest }, statement.verb.span);
+        };
+        let clauses: Vec<Clause> =
+            statement.clauses.iter().filter_map(|clause| self.clause(verb, clause, prefix)).collect();
+        if clauses.len() < statement.clauses.len() {
+            return;
+        }
+        let (optional, span) = (statement.optional, statement.span);
+        self.out.rules.steps.push(Step::Statement(Statement { verb, optional, clauses, span }));
+    }
+
+    fn clause(&mut self, verb: &'static Verb, clause: &ast::Clause, prefix: Option<&Glob>) -> Option<Clause> {
+        let errors = self.out.errors.len();
+        if let Some(assigned) = &clause.assigned {
+            self.error(RuleErrorKind::Assigned { verb: verb.name }, assigned.span);
+        }
+        let (options, over) = self.options(verb, clause);
+        self.shape_of_clause(verb, clause, over.as_deref());
+
+        let mut indices: Vec<&str> = over.as_deref().into_iter().collect();
+        clause.condition.iter().for_each(|condition| names::numeric(condition, &mut indices));
+        options.iter().for_each(|(_, value)| names::numeric(value, &mut indices));
+        for glob in &clause.templates {
+            let GlobKind::Parts(parts) = &glob.kind else { continue };
+            for part in parts {
+                if let Part::Arithmetic(expr) = &part.node {
+                    names::numeric(expr, &mut indices);
+                }
+            }
+        }
+        let lets = self.lets.clone();
+        let is_let = |name: &str| lets.iter().any(|own| own == name);
+        let is_index = |name: &str| indices.contains(&name) && !is_let(name);
+        let known = Names { lets: &is_let, indices: &is_index };
+        let patterns = self.patterns(&clause.patterns, prefix, &known);
+        let except = self.patterns(&clause.except, prefix, &known);
+        let templates = self.templates(&clause.templates, prefix);
+        if self.out.errors.len() > errors {
+            return None;
+        }
+        let built = Clause {
+            patterns,
+            templates,
+            except,
+            any_dtype: clause.condition.as_ref().is_some_and(|condition| mentions(condition, "dtype")),
+            condition: clause.condition.clone(),
+            options,
+            over,
+            prefix: prefix.cloned(),
+            span: clause.span,
+        };
+        self.check_clause(verb, &built);
+        (self.out.errors.len() == errors).then_some(built)
+    }
+
+    /// Checks that `->`, lists and `over` are as the verb takes them.
+    fn shape_of_clause(&mut self, verb: &'static Verb, clause: &ast::Clause, over: Option<&str>) {
+        let name = verb.name;
+        let templates = &clause.templates;
+        match verb.templates {
+            Templates::Never if !templates.is_empty() => {
+                self.error(RuleErrorKind::NoTemplate { verb: name }, templates[0].span);
+            }
+            Templates::Required if templates.is_empty() => {
+                self.error(RuleErrorKind::NeedsTemplate { verb: name, example: verb.example }, clause.span);
+            }
+            _ => {}
+        }
+        let list = templates.iter().chain(&clause.patterns).find_map(|glob| {
+            let list = lists::list_of(glob)?;
+            Some((glob.span, list))
+        });
+        let one_to_one = matches!(verb.flow, Flow::Each | Flow::Keep | Flow::Fill) && !templates.is_empty();
+        match &list {
+            Some((span, list)) if one_to_one => {
+                let kind = RuleErrorKind::ListInRename {
+                    verb: name,
+                    list: list.join(","),
+                    alternatives: list.join("|"),
+                };
+                self.error(kind, *span);
+            }
+            Some((span, _)) if over.is_some() => self.error(RuleErrorKind::OverAndList, *span),
+            _ if (one_to_one || verb.flow == Flow::Join) && templates.len() > 1 => {
+                self.error(RuleErrorKind::OneTemplate { verb: name }, templates[1].span);
+            }
+            None if verb.flow == Flow::Part && over.is_none() && templates.len() == 1 => {
+                self.error(RuleErrorKind::OnePart { verb: name, example: verb.example }, templates[0].span);
+            }
+            _ => {}
+        }
+    }
+
+    fn options(
+        &mut self,
+        verb: &'static Verb,
+        clause: &ast::Clause,
+    ) -> (Vec<(&'static OptionRow, Expr)>, Option<String>) {
+        let mut options: Vec<(&'static OptionRow, Expr)> = Vec::new();
+        let mut over = None;
+        for option in &clause.options {
+            let name = option.name.node.as_str();
+            let Some(row) = verb.options.iter().find(|row| row.name == name) else {
+                let takes: Vec<&'static str> = verb.options.iter().map(|row| row.name).collect();
+                let nearest = nearest_word(name, takes.iter().copied());
+                let option_name = name.to_owned();
+                let kind = RuleErrorKind::UnknownOption { verb: verb.name, option: option_name, nearest, takes };
+                self.error(kind, option.name.span);
+                continue;
+            };
+            if options.iter().any(|(own, _)| own.name == name) || (name == "over" && over.is_some()) {
+                self.error(RuleErrorKind::OptionTwice { option: name.to_owned() }, option.name.span);
+                continue;
+            }
+            let wrong = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
+            match (&option.value, row.kind) {
+                (Value::Expr(Expr { kind: ExprKind::Name(name), .. }), OptionKind::Index) => over = Some(name.clone()),
+                (Value::Expr(value), kind) if kind != OptionKind::Index && fits(kind, value) => {
+                    options.push((row, value.clone()));
+                }
+                _ => self.error(wrong, option.name.span),
+            }
+        }
+        for row in verb.options.iter().filter(|row| row.required) {
+            let given = options.iter().any(|(own, _)| own.name == row.name);
+            let wrong = clause.options.iter().any(|option| option.name.node == row.name);
+            // A misspelt option is reported as such, and not as missing too.
+            let misspelt = clause.options.iter().any(|option| {
+                nearest_word(&option.name.node, [row.name]).is_some() && option.name.node != row.name
+            });
+            if !given && !wrong && !misspelt {
+                let kind =
+                    RuleErrorKind::MissingOption { verb: verb.name, option: row.name, example: verb.example };
+                self.error(kind, clause.span);
+            }
+        }
+        (options, over)
+    }
+
+    fn patterns(&mut self, globs: &[Glob], prefix: Option<&Glob>, names: &Names) -> Vec<Pattern> {
+        let mut patterns = Vec::new();
+        for Written { glob, text } in self.written(globs, prefix) {
+            let pattern = Pattern::new(&glob, text, names);
+            patterns.extend(self.ok(pattern));
+        }
+        patterns
+    }
+
+    fn templates(&mut self, globs: &[Glob], prefix: Option<&Glob>) -> Vec<Template> {
+        let mut templates = Vec::new();
+        for Written { glob, text } in self.written(globs, prefix) {
+            let template = Template::new(&glob, text);
+            templates.extend(self.ok(template));
+        }
+        templates
+    }
+
+    fn written(&mut self, globs: &[Glob], prefix: Option<&Glob>) -> Vec<Written> {
+        let sources = self.sources;
+        let written = globs.iter().map(|glob| lists::write_out(glob, prefix, sources));
+        let written: Vec<_> = written.collect();
+        written.into_iter().filter_map(|result| self.ok(result)).flatten().collect()
+    }
+
+    /// Checks the names of a clause whose patterns and templates are built, and how they pair.
+    fn check_clause(&mut self, verb: &'static Verb, clause: &Clause) {
+        let over = clause.over.as_deref();
+        let adds_index = matches!(verb.flow, Flow::Part | Flow::Add);
+        for pattern in &clause.patterns {
+            for template in &clause.templates {
+                let pairing = template.pair(pattern);
+                self.ok(pairing);
+                for (name, span) in template.names() {
+                    let runs = adds_index && over == Some(name);
+                    if pattern.slot(name).is_none() && !runs && !self.lets.iter().any(|own| own == name) {
+                        let known = pattern.slots.iter().filter_map(|slot| slot.name.clone()).collect();
+                        let (name, pattern) = (name.to_owned(), pattern.text.clone());
+                        self.error(RuleErrorKind::UnknownCapture { name, pattern, known }, span);
+                    }
+                }
+            }
+            if let Some(over) = over
+                && verb.flow == Flow::Join
+                && pattern.slot(over).is_none()
+            {
+                let kind = RuleErrorKind::OverUnknown { name: over.to_owned(), place: "the pattern" };
+                self.error(kind, pattern.span);
+            }
+        }
+        let into = clause.options.iter().any(|(row, _)| row.name == "into");
+        match over {
+            Some(over) if adds_index => {
+                for template in clause.templates.iter().filter(|template| !template.uses(over)) {
+                    let kind = RuleErrorKind::OverUnknown { name: over.to_owned(), place: "the template" };
+                    self.out.errors.push(Spanned::new(kind, template.span));
+                }
+                if !into && clause.templates.iter().any(|template| template.range(over).is_none()) {
+                    self.error(RuleErrorKind::OverNeedsInto { name: over.to_owned() }, clause.span);
+                }
+            }
+            None if into => self.error(RuleErrorKind::IntoWithoutOver, clause.span),
+            _ => {}
+        }
+        let captures: Vec<&str> = clause
+            .patterns
+            .iter()
+            .flat_map(|pattern| pattern.slots.iter().filter_map(|slot| slot.name.as_deref()))
+            .collect();
+        for (row, value) in &clause.options {
+            self.check_names(value, &captures, row.kind.words());
+        }
+        if let Some(condition) = &clause.condition {
+            self.check_names(condition, &captures, &[]);
+        }
+        self.unused(clause);
+    }
+
+    /// Checks that every name of a value is known where it stands.
+    fn check_names(&mut self, value: &Expr, captures: &[&str], words: &[&str]) {
+        let mut used = Vec::new();
+        names::of(value, &mut used);
+        for (name, span) in used {
+            let fixed = ["shape", "rank", "dtype"];
+            let in_lets = self.lets.iter().any(|own| own == name);
+            if in_lets
+                || captures.contains(&name)
+                || words.contains(&name)
+                || fixed.contains(&name)
+                || name.parse::<Dtype>().is_ok()
+            {
+                continue;
+            }
+            let candidates = self.lets.iter().map(String::as_str).chain(captures.iter().copied()).chain(fixed);
+            let nearest = nearest_word(name, candidates).map(str::to_owned);
+            self.error(RuleErrorKind::UnknownName { name: name.to_owned(), nearest }, span);
+        }
+    }
+
+    /// Checks the patterns inside `shape(…)` and `count(…)`.
+    fn check_patterns(&mut self, value: &Expr, prefix: Option<&Glob>) {
+        for glob in names::patterns(value) {
+            let lets = self.lets.clone();
+            let is_let = |name: &str| lets.iter().any(|own| own == name);
+            self.patterns(std::slice::from_ref(glob), prefix, &Names { lets: &is_let, indices: &|_| false });
+        }
+    }
+
+    /// Warns of captures that nothing uses; a name that stands twice compares, which is a use.
+    fn unused(&mut self, clause: &Clause) {
+        let mut used: Vec<&str> = clause.over.as_deref().into_iter().collect();
+        let mut spanned = Vec::new();
+        clause.condition.iter().for_each(|condition| names::of(condition, &mut spanned));
+        clause.options.iter().for_each(|(_, value)| names::of(value, &mut spanned));
+        clause.templates.iter().for_each(|template| spanned.extend(template.names()));
+        used.extend(spanned.iter().map(|(name, _)| *name));
+        for pattern in &clause.patterns {
+            for slot in &pattern.slots {
+                let Some(name) = &slot.name else { continue };
+                let written = pattern.text.matches(&format!("{{{name}")).count();
+                let seen = self.out.warnings.iter().any(|warning| {
+                    let RuleWarning::UnusedCapture { span, .. } = warning;
+                    *span == slot.span
+                });
+                if !used.contains(&name.as_str()) && written < 2 && !seen {
+                    self.out.warnings.push(RuleWarning::UnusedCapture { name: name.clone(), span: slot.span });
+                }
+            }
+        }
+    }
+}
+
+/// Whether a written value can be of the kind, as far as its form shows.
+fn fits(kind: OptionKind, value: &Expr) -> bool {
+    match &value.kind {
+        ExprKind::List(items) => {
+            kind == OptionKind::Ints && !items.iter().any(|item| matches!(item.kind, ExprKind::Slice(..)))
+        }
+        ExprKind::Text(_) | ExprKind::Slice(..) => false,
+        ExprKind::Integer(_) => matches!(kind, OptionKind::Int | OptionKind::Number | OptionKind::Fill),
+        ExprKind::Float(_) => matches!(kind, OptionKind::Number | OptionKind::Fill),
+        ExprKind::Name(name) if name.parse::<Dtype>().is_ok() => kind == OptionKind::Dtype,
+        _ => true,
+    }
+}
+
+/// Whether an expression uses the name.
+fn mentions(expr: &Expr, name: &str) -> bool {
+    let mut used = Vec::new();
+    names::of(expr, &mut used);
+    used.iter().any(|(own, _)| *own == name)
+}

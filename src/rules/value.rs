@@ -1,0 +1,382 @@
+//! Values of `let`, options and conditions, and the arithmetic over them.
+
+use std::fmt;
+
+use crate::source::Span;
+use crate::syntax::ast::{BinaryOp, Constant, Expr, ExprKind, Glob, UnaryOp};
+use crate::tensor::Dtype;
+
+/// What an expression comes to.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Value {
+    Int(i64),
+    Float(f64),
+    Bool(bool),
+    Text(String),
+    Dtype(Dtype),
+    /// A word that is no name, for options that take words (`arange`, `bicubic`).
+    Word(String),
+    List(Vec<Value>),
+    /// `2:`, `:5`, `0:3`.
+    Slice(Option<i64>, Option<i64>),
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Int(value) => write!(f, "{value}"),
+            Value::Float(value) => write!(f, "{value}"),
+            Value::Bool(value) => write!(f, "{value}"),
+            Value::Text(text) => write!(f, "\"{text}\""),
+            Value::Dtype(dtype) => write!(f, "{dtype}"),
+            Value::Word(word) => f.write_str(word),
+            Value::List(values) => {
+                f.write_str("[")?;
+                for (index, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if index > 0 { ", " } else { "" })?;
+                }
+                f.write_str("]")
+            }
+            Value::Slice(start, end) => {
+                let show = |bound: &Option<i64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
+                write!(f, "{}:{}", show(start), show(end))
+            }
+        }
+    }
+}
+
+impl Value {
+    /// What kind of value it is, with its article.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Int(_) => "an integer",
+            Value::Float(_) => "a number",
+            Value::Bool(_) => "a truth value",
+            Value::Text(_) => "a text",
+            Value::Dtype(_) => "a dtype",
+            Value::Word(_) => "a word",
+            Value::List(_) => "a list",
+            Value::Slice(..) => "a slice",
+        }
+    }
+}
+
+/// What the names of an expression stand for where it is evaluated.
+pub trait Scope {
+    /// The value of a name: a `let`, a capture, `shape`, `rank`, `dtype`.
+    fn name(&self, name: &str) -> Option<Value>;
+
+    /// `shape(PATTERN)` or `count(PATTERN)` over the keys as they are.
+    ///
+    /// # Errors
+    /// Where the pattern matches nothing, or tensors of different shapes.
+    fn keys(&self, function: &str, pattern: &Glob) -> Result<Value, ValueErrorKind>;
+}
+
+/// Why an expression has no value.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ValueErrorKind {
+    #[error("`{name}` is not a name here")]
+    UnknownName { name: String },
+    #[error("`{sign}` cannot join {left} and {right}")]
+    Operands { sign: &'static str, left: &'static str, right: &'static str },
+    #[error("{left} / {right} leaves a rest of {rest}")]
+    Rest { left: i64, right: i64, rest: i64 },
+    #[error("division by zero")]
+    DivisionByZero,
+    #[error("the value does not fit into 64 bits")]
+    Overflow,
+    #[error("index {index} is outside the {len} values of {of}")]
+    OutOfRange { index: i64, len: usize, of: String },
+    #[error("{what} is not {wanted}")]
+    Kind { what: String, wanted: &'static str },
+    #[error("sqrt({value}) is not a whole number")]
+    Sqrt { value: i64 },
+    #[error("`{function}` is not a function")]
+    UnknownFunction { function: String },
+    #[error("`{function}` takes {takes}")]
+    Arguments { function: String, takes: &'static str },
+    #[error("index {index} lies beyond the {total} that the groups hold")]
+    BeyondGroups { index: i64, total: i64 },
+    #[error("`{pattern}` matches no key here")]
+    NoKeys { pattern: String },
+    #[error("the tensors of `{pattern}` differ in shape: `{first}` is {first_shape}, `{second}` is {second_shape}")]
+    ShapesDiffer { pattern: String, first: String, first_shape: String, second: String, second_shape: String },
+    #[error("`{pattern}` is not a pattern: {reason}")]
+    Pattern { pattern: String, reason: String },
+}
+
+impl ValueErrorKind {
+    /// What to write instead.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            ValueErrorKind::Rest { .. } => "write `//` to round down".into(),
+            ValueErrorKind::ShapesDiffer { .. } => "narrow the pattern to tensors of one shape".into(),
+            ValueErrorKind::UnknownFunction { .. } => {
+                "functions are sum, len, min, max, sqrt, group, within, shape(PATTERN), count(PATTERN)".into()
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// An expression that has no value, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueError {
+    /// Why.
+    pub kind: ValueErrorKind,
+    /// The part of the expression.
+    pub span: Span,
+}
+
+type Outcome = Result<Value, ValueErrorKind>;
+
+/// Evaluates an expression.
+///
+/// # Errors
+/// See [`ValueErrorKind`]; whole numbers never wrap or round.
+pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, ValueError> {
+    let here = |kind| ValueError { kind, span: expr.span };
+    let value = match &expr.kind {
+        ExprKind::Integer(value) => Value::Int(*value),
+        ExprKind::Float(value) => Value::Float(*value),
+        ExprKind::Text(text) => Value::Text(text.clone()),
+        ExprKind::Constant(Constant::True) => Value::Bool(true),
+        ExprKind::Constant(Constant::False) => Value::Bool(false),
+        ExprKind::Constant(Constant::None) => Value::Word("none".into()),
+        ExprKind::Name(name) => match scope.name(name) {
+            Some(value) => value,
+            None => match name.parse() {
+                Ok(dtype) => Value::Dtype(dtype),
+                Err(()) => Value::Word(name.clone()),
+            },
+        },
+        ExprKind::List(items) => {
+            let items: Result<Vec<Value>, ValueError> =
+                items.iter().map(|item| evaluate(item, scope)).collect();
+            Value::List(items?)
+        }
+        ExprKind::Slice(start, end) => {
+            let bound = |bound: &Option<Box<Expr>>| match bound {
+                None => Ok(None),
+                Some(expr) => integer(expr, scope).map(Some),
+            };
+            Value::Slice(bound(start)?, bound(end)?)
+        }
+        ExprKind::Index(list, index) => {
+            let (list, index) = (evaluate(list, scope)?, integer(index, scope)?);
+            element(list, index).map_err(here)?
+        }
+        ExprKind::KeysCall(function, pattern) => scope.keys(&function.node, pattern).map_err(here)?,
+        ExprKind::Call(function, arguments) => {
+            let arguments: Result<Vec<Value>, ValueError> =
+                arguments.iter().map(|argument| evaluate(argument, scope)).collect();
+            call(&function.node, &arguments?).map_err(here)?
+        }
+        ExprKind::Unary(op, operand) => {
+            let value = evaluate(operand, scope)?;
+            match (op, value) {
+                (UnaryOp::Minus, Value::Int(value)) => {
+                    Value::Int(value.checked_neg().ok_or_else(|| here(ValueErrorKind::Overflow))?)
+                }
+                (UnaryOp::Minus, Value::Float(value)) => Value::Float(-value),
+                (UnaryOp::Minus, Value::Word(word)) if word == "inf" => Value::Float(f64::NEG_INFINITY),
+                (UnaryOp::Not, Value::Bool(value)) => Value::Bool(!value),
+                (_, value) => {
+                    let wanted = if *op == UnaryOp::Not { "a condition" } else { "a number" };
+                    return Err(here(ValueErrorKind::Kind { what: value.to_string(), wanted }));
+                }
+            }
+        }
+        ExprKind::Binary(left, op, right) if matches!(op.node, BinaryOp::And | BinaryOp::Or) => {
+            // The right side is not looked at where the left decides: `rank == 2 and shape[1] == 3`.
+            let decides = op.node == BinaryOp::Or;
+            match truth(left, scope)? {
+                value if value == decides => Value::Bool(value),
+                _ => Value::Bool(truth(right, scope)?),
+            }
+        }
+        ExprKind::Binary(left, op, right) => {
+            let (left, right) = (evaluate(left, scope)?, evaluate(right, scope)?);
+            binary(op.node, left, right).map_err(here)?
+        }
+        ExprKind::Keys(_) | ExprKind::Named(..) | ExprKind::Dict(_) => {
+            return Err(here(ValueErrorKind::Kind { what: "this".into(), wanted: "a number" }));
+        }
+    };
+    Ok(value)
+}
+
+/// Evaluates an expression that must come to a whole number.
+///
+/// # Errors
+/// As [`evaluate`], and where it comes to something else.
+pub fn integer(expr: &Expr, scope: &dyn Scope) -> Result<i64, ValueError> {
+    match evaluate(expr, scope)? {
+        Value::Int(value) => Ok(value),
+        value => Err(wrong(&value, "a whole number", expr.span)),
+    }
+}
+
+/// Evaluates a condition.
+///
+/// # Errors
+/// As [`evaluate`], and where it comes to something that is neither true nor false.
+pub fn truth(expr: &Expr, scope: &dyn Scope) -> Result<bool, ValueError> {
+    match evaluate(expr, scope)? {
+        Value::Bool(value) => Ok(value),
+        value => Err(wrong(&value, "a condition", expr.span)),
+    }
+}
+
+fn wrong(value: &Value, wanted: &'static str, span: Span) -> ValueError {
+    let kind = match value {
+        Value::Word(name) => ValueErrorKind::UnknownName { name: name.clone() },
+        _ => ValueErrorKind::Kind { what: value.to_string(), wanted },
+    };
+    ValueError { kind, span }
+}
+
+fn element(list: Value, index: i64) -> Outcome {
+    let Value::List(values) = list else {
+        return Err(ValueErrorKind::Kind { what: list.to_string(), wanted: "a list" });
+    };
+    let len = values.len();
+    let at = if index < 0 { index.checked_add_unsigned(len as u64) } else { Some(index) };
+    let found = at.and_then(|at| usize::try_from(at).ok()).and_then(|at| values.get(at).cloned());
+    found.ok_or_else(|| ValueErrorKind::OutOfRange { index, len, of: Value::List(values).to_string() })
+}
+
+fn binary(op: BinaryOp, left: Value, right: Value) -> Outcome {
+    use BinaryOp as Op;
+    let operands = || ValueErrorKind::Operands { sign: op.sign(), left: left.kind(), right: right.kind() };
+    match (op, &left, &right) {
+        (Op::Equal, ..) => return Ok(Value::Bool(equal(&left, &right).ok_or_else(operands)?)),
+        (Op::NotEqual, ..) => return Ok(Value::Bool(!equal(&left, &right).ok_or_else(operands)?)),
+        (_, Value::Int(left), Value::Int(right)) => return integers(op, *left, *right),
+        _ => {}
+    }
+    let (Some(a), Some(b)) = (real(&left), real(&right)) else { return Err(operands()) };
+    Ok(match op {
+        Op::Add => Value::Float(a + b),
+        Op::Subtract => Value::Float(a - b),
+        Op::Multiply => Value::Float(a * b),
+        Op::Divide => Value::Float(a / b),
+        Op::Less => Value::Bool(a < b),
+        Op::LessEqual => Value::Bool(a <= b),
+        Op::Greater => Value::Bool(a > b),
+        Op::GreaterEqual => Value::Bool(a >= b),
+        _ => return Err(operands()),
+    })
+}
+
+fn integers(op: BinaryOp, left: i64, right: i64) -> Outcome {
+    use BinaryOp as Op;
+    if right == 0 && matches!(op, Op::Divide | Op::FloorDivide | Op::Remainder) {
+        return Err(ValueErrorKind::DivisionByZero);
+    }
+    let value = match op {
+        Op::Add => left.checked_add(right),
+        Op::Subtract => left.checked_sub(right),
+        Op::Multiply => left.checked_mul(right),
+        Op::Divide => match left.checked_rem(right) {
+            Some(0) => left.checked_div(right),
+            Some(rest) => return Err(ValueErrorKind::Rest { left, right, rest }),
+            None => None,
+        },
+        // Rounded down and with a rest of the divisor's sign, as in Python.
+        Op::FloorDivide => left.checked_div_euclid(right).map(|floor| {
+            if right < 0 && left.rem_euclid(right) != 0 { floor - 1 } else { floor }
+        }),
+        Op::Remainder => left.checked_rem_euclid(right).map(|rest| {
+            if right < 0 && rest != 0 { rest + right } else { rest }
+        }),
+        Op::Less => return Ok(Value::Bool(left < right)),
+        Op::LessEqual => return Ok(Value::Bool(left <= right)),
+        Op::Greater => return Ok(Value::Bool(left > right)),
+        Op::GreaterEqual => return Ok(Value::Bool(left >= right)),
+        _ => {
+            let kind = Value::Int(left).kind();
+            return Err(ValueErrorKind::Operands { sign: op.sign(), left: kind, right: kind });
+        }
+    };
+    value.map(Value::Int).ok_or(ValueErrorKind::Overflow)
+}
+
+/// Whether two values are the same, or `None` where they cannot be compared.
+fn equal(left: &Value, right: &Value) -> Option<bool> {
+    match (left, right) {
+        (Value::Word(word), Value::Text(text)) | (Value::Text(text), Value::Word(word)) => Some(word == text),
+        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => Some(real(left) == real(right)),
+        _ if std::mem::discriminant(left) == std::mem::discriminant(right) => Some(left == right),
+        _ => None,
+    }
+}
+
+/// The value as a real number.
+#[allow(clippy::cast_precision_loss)] // beyond 2^53 a mixed expression is a float in any language
+pub fn real(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(value) => Some(*value as f64),
+        Value::Float(value) => Some(*value),
+        Value::Word(word) if word == "inf" => Some(f64::INFINITY),
+        Value::Word(word) if word == "nan" => Some(f64::NAN),
+        _ => None,
+    }
+}
+
+fn call(function: &str, arguments: &[Value]) -> Outcome {
+    let takes = |takes| Err(ValueErrorKind::Arguments { function: function.to_owned(), takes });
+    match (function, arguments) {
+        ("len", [Value::List(values)]) => Ok(Value::Int(values.len().try_into().unwrap_or(i64::MAX))),
+        ("len", _) => takes("a list"),
+        ("sum" | "min" | "max", [Value::List(values)]) => fold(function, values),
+        ("min" | "max", values) if values.len() > 1 => fold(function, values),
+        ("sum" | "min" | "max", _) => takes("a list of whole numbers"),
+        ("sqrt", [Value::Int(value)]) => {
+            let root = value.checked_isqrt().filter(|root| root * root == *value);
+            root.map(Value::Int).ok_or(ValueErrorKind::Sqrt { value: *value })
+        }
+        ("sqrt", [Value::Float(value)]) => Ok(Value::Float(value.sqrt())),
+        ("sqrt", _) => takes("a number"),
+        ("group" | "within", [Value::Int(index), Value::List(sizes)]) => {
+            let mut left = *index;
+            for (group, size) in sizes.iter().enumerate() {
+                let Value::Int(size) = size else { return takes("an index and a list of whole numbers") };
+                if left < *size && left >= 0 {
+                    let group = i64::try_from(group).unwrap_or(i64::MAX);
+                    return Ok(Value::Int(if function == "group" { group } else { left }));
+                }
+                left = left.checked_sub(*size).ok_or(ValueErrorKind::Overflow)?;
+            }
+            let total = index.checked_sub(left).ok_or(ValueErrorKind::Overflow)?;
+            Err(ValueErrorKind::BeyondGroups { index: *index, total })
+        }
+        ("group" | "within", _) => takes("an index and a list of whole numbers"),
+        _ => Err(ValueErrorKind::UnknownFunction { function: function.to_owned() }),
+    }
+}
+
+fn fold(function: &str, values: &[Value]) -> Outcome {
+    let mut total: Option<i64> = None;
+    for value in values {
+        let Value::Int(value) = value else {
+            return Err(ValueErrorKind::Kind { what: value.to_string(), wanted: "a whole number" });
+        };
+        total = Some(match (total, function) {
+            (None, _) => *value,
+            (Some(total), "sum") => total.checked_add(*value).ok_or(ValueErrorKind::Overflow)?,
+            (Some(total), "min") => total.min(*value),
+            (Some(total), _) => total.max(*value),
+        });
+    }
+    match total {
+        Some(total) => Ok(Value::Int(total)),
+        None if function == "sum" => Ok(Value::Int(0)),
+        None => {
+            Err(ValueErrorKind::Arguments { function: function.to_owned(), takes: "a list that is not empty" })
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! `merge`: concatenates tensors along a dim.
+
+use super::{Call, Doubt, Flow, Templates, Verb};
+use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::options::{OptionKind, OptionRow};
+
+pub(super) static VERB: Verb = Verb {
+    name: "merge",
+    summary: "concatenates tensors along a dim",
+    example: "merge **.{q,k,v}.weight -> **.qkv.weight dim 0",
+    flow: Flow::Join,
+    templates: Templates::Required,
+    options: &[
+        OptionRow { name: "dim", kind: OptionKind::Int, required: true },
+        OptionRow { name: "over", kind: OptionKind::Index, required: false },
+    ],
+    doubt: Doubt::Order,
+    build,
+};
+
+fn build(call: &Call) -> Result<Vec<Term>, OpError> {
+    let dim = call.dim()?;
+    let Some(((first, first_spec), others)) = call.inputs.split_first() else { return Ok(Vec::new()) };
+    let outside = |shape: &[u64]| {
+        let mut shape = shape.to_vec();
+        shape.get_mut(dim).map(|size| *size = 0).map(|()| shape)
+    };
+    for (second, spec) in others {
+        if outside(&spec.shape) != outside(&first_spec.shape) {
+            return Err(OpError::Join {
+                first: (*first).to_owned(),
+                first_shape: first_spec.shape.clone(),
+                second: (*second).to_owned(),
+                second_shape: spec.shape.clone(),
+                dim,
+            });
+        }
+        if spec.dtype != first_spec.dtype {
+            return Err(OpError::JoinDtypes {
+                first: (*first).to_owned(),
+                first_dtype: first_spec.dtype,
+                second: (*second).to_owned(),
+                second_dtype: spec.dtype,
+            });
+        }
+    }
+    let operands = (0..call.inputs.len()).map(Term::Input).collect();
+    Ok(vec![Term::Op(TensorOp::Concat { dim }, operands)])
+}

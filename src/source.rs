@@ -1,0 +1,136 @@
+//! The texts that a user wrote, and places in them.
+
+/// A range of bytes of one source text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Span {
+    /// Which text, as [`Sources::add`] numbered it.
+    pub file: u32,
+    /// The first byte.
+    pub start: usize,
+    /// The byte after the last one.
+    pub end: usize,
+}
+
+impl Span {
+    /// The range `start..end` of a text.
+    pub fn new(file: u32, start: usize, end: usize) -> Self {
+        Span { file, start, end }
+    }
+
+    /// The smallest range that holds both; `other` is ignored where it lies in another text.
+    pub fn to(self, other: Span) -> Span {
+        if self.file != other.file {
+            return self;
+        }
+        Span { file: self.file, start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+/// One text and the name that its user knows it by.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The path as the user gave it.
+    pub name: String,
+    /// The text, without a byte order mark.
+    pub text: String,
+    /// Where each line begins, in bytes.
+    line_starts: Vec<usize>,
+}
+
+impl Source {
+    /// The line (from 0) that holds the byte at `offset`.
+    pub(crate) fn line_at(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset).saturating_sub(1)
+    }
+
+    /// Where a line (from 0) begins, or the end of the text for a line behind the last.
+    pub(crate) fn line_start(&self, line: usize) -> usize {
+        self.line_starts.get(line).copied().unwrap_or(self.text.len())
+    }
+
+    /// The nearest place at or before `offset` that is inside the text and between two characters.
+    pub(crate) fn boundary(&self, offset: usize) -> usize {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        offset
+    }
+
+    /// The line and column of an offset, both from 1, the column in characters.
+    fn line_col(&self, offset: usize) -> (usize, usize) {
+        let offset = self.boundary(offset);
+        let line = self.line_at(offset);
+        let before = self.text.get(self.line_start(line)..offset).unwrap_or_default();
+        (line + 1, before.chars().count() + 1)
+    }
+}
+
+/// All texts of one run: rule files, what they include, key sets.
+#[derive(Clone, Debug, Default)]
+pub struct Sources(Vec<Source>);
+
+impl Sources {
+    /// No texts yet.
+    pub fn new() -> Self {
+        Sources::default()
+    }
+
+    /// Takes a text in and gives the number that spans name it by. A byte order mark is dropped.
+    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
+        let mut text = text.into();
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
+        let line_starts = std::iter::once(0).chain(breaks).collect();
+        let file = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0.push(Source { name: name.into(), text, line_starts });
+        file
+    }
+
+    /// The text of that number.
+    pub fn get(&self, file: u32) -> Option<&Source> {
+        self.0.get(usize::try_from(file).ok()?)
+    }
+
+    /// The line and column where a span begins, both from 1, the column in characters; `(1, 1)` for a
+    /// span of no text.
+    pub fn line_col(&self, span: Span) -> (usize, usize) {
+        self.get(span.file).map_or((1, 1), |source| source.line_col(span.start))
+    }
+
+    /// The line and column just behind a span.
+    pub fn end_line_col(&self, span: Span) -> (usize, usize) {
+        self.get(span.file).map_or((1, 1), |source| source.line_col(span.end))
+    }
+
+    /// `NAME:LINE` of where a span begins, as messages write it.
+    pub fn place(&self, span: Span) -> String {
+        let name = self.get(span.file).map_or("?", |source| source.name.as_str());
+        format!("{}:{}", crate::diagnostic::printable(name), self.line_col(span).0)
+    }
+
+    /// The text of a span; empty where there is none.
+    pub fn slice(&self, span: Span) -> &str {
+        self.get(span.file).and_then(|source| source.text.get(span.start..span.end)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_from_one_and_columns_are_characters() {
+        let mut sources = Sources::new();
+        let file = sources.add("r.rules", "\u{feff}ab\nüx → y\n");
+        assert_eq!(sources.slice(Span::new(file, 0, 2)), "ab");
+        assert_eq!(sources.line_col(Span::new(file, 0, 2)), (1, 1));
+        assert_eq!(sources.line_col(Span::new(file, 5, 6)), (2, 2));
+        assert_eq!(sources.line_col(Span::new(file, 4, 6)), (2, 1), "inside of a character");
+        assert_eq!(sources.line_col(Span::new(file, 900, 901)), (3, 1));
+        assert_eq!(sources.slice(Span::new(file, 4, 900)), "");
+        assert_eq!(sources.place(Span::new(file, 5, 6)), "r.rules:2");
+    }
+}
