@@ -97,6 +97,10 @@ def no_network(monkeypatch):
 # ---------------------------------------------------------------- the files that torch and Lightning write
 
 
+# Where several dicts of tensors stand side by side, nothing is guessed: the one that is meant is named.
+AT = {"nested_dicts": ".", "two_dicts": "model_g", "copied": "a"}
+
+
 @functools.cache
 def torch_files_folder() -> Path:
     """The folder that make_torch_files.py filled, once a session."""
