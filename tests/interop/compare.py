@@ -91,11 +91,14 @@ class _Walk:
         if expected.is_quantized:
             self.equal(path, "quantizer", expected.qscheme(), actual.qscheme())
             self.compare_values(expected.int_repr(), actual.int_repr(), path)
-        elif not expected.is_meta and not isinstance(expected, FakeTensor):
+        else:
             self.compare_values(expected, actual, path)
 
     def compare_values(self, expected, actual, path):
-        if expected.shape != actual.shape or not torch.equal(plain_bytes(expected), plain_bytes(actual)):
+        if not self.equal(path, "shape", expected.shape, actual.shape):
+            return
+        has_bytes = not expected.is_meta and not isinstance(expected, FakeTensor)
+        if has_bytes and not torch.equal(plain_bytes(expected), plain_bytes(actual)):
             self.found.append(f"{path}: the values differ")
 
 

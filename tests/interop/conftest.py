@@ -107,7 +107,7 @@ def torch_files_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="migrate-torch-files-"))
     maker = HERE / "make_torch_files.py"
     if maker.exists():
-        subprocess.run([sys.executable, str(maker), str(folder)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, str(maker), str(folder)], check=True, capture_output=True)
     return folder
 
 

@@ -1,11 +1,13 @@
 """A renamed torch file loads wherever its source did, and differs in the names alone."""
 
+import sys
 from contextlib import contextmanager
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import make_torch_files
 from compare import differences
 from conftest import AT
 
@@ -92,6 +94,14 @@ def rename_in_place(state: dict) -> None:
         modules = list(metadata.items())
         metadata.clear()
         metadata.update((f"renamed.{path}" if path else path, versions) for path, versions in modules)
+
+
+@pytest.fixture(autouse=True)
+def classes_of_the_files(monkeypatch):
+    """The maker of the files ran as a script: pickle looks for its classes in the main module."""
+    for name, value in vars(make_torch_files).items():
+        if isinstance(value, type) and value.__module__ == make_torch_files.__name__:
+            monkeypatch.setattr(sys.modules["__main__"], name, value, raising=False)
 
 
 def test_a_renamed_file_loads_as_its_source(migrate, rules, tmp_path, torch_file):
