@@ -61,6 +61,8 @@ class _Walk:
                     self.compare(*pair, f"{path}[{index}]")
         elif isinstance(expected, (set, frozenset)):
             self.equal(path, "members", sorted(map(repr, expected)), sorted(map(repr, actual)))
+        elif type(expected).__eq__ is object.__eq__ and hasattr(expected, "__slots__"):
+            self.compare(slots(expected), slots(actual), path)
         elif not hasattr(expected, "__dict__"):
             self.equal(path, "value", repr(expected), repr(actual))
         if not isinstance(expected, FakeTensor) and getattr(expected, "__dict__", None):
@@ -100,6 +102,11 @@ class _Walk:
         has_bytes = not expected.is_meta and not isinstance(expected, FakeTensor)
         if has_bytes and not torch.equal(plain_bytes(expected), plain_bytes(actual)):
             self.found.append(f"{path}: the values differ")
+
+
+def slots(thing) -> dict:
+    """The state of an object that has no `__dict__`."""
+    return {name: getattr(thing, name) for name in type(thing).__slots__ if hasattr(thing, name)}
 
 
 def plain_bytes(tensor: torch.Tensor) -> torch.Tensor:
