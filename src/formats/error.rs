@@ -47,6 +47,14 @@ pub enum FormatError {
         /// The output path.
         path: PathBuf,
     },
+    /// A value that a computed tensor cannot hold, or an element that is not where it should be.
+    #[error("`{key}`: {what}")]
+    Value {
+        /// The tensor.
+        key: String,
+        /// What is wrong, in a sentence.
+        what: String,
+    },
     /// The output is there already.
     #[error("`{}` exists already", path.display())]
     Exists {
@@ -316,6 +324,7 @@ impl FormatError {
             FormatError::Empty { .. } => "empty-file",
             FormatError::NotACheckpoint { kind, .. } => kind.code(),
             FormatError::UnknownExtension { .. } => "unknown-extension",
+            FormatError::Value { .. } => "value",
             FormatError::Exists { .. } => "output-exists",
             FormatError::Zip { .. } => "damaged-zip",
             FormatError::Record { .. } => "bad-record",

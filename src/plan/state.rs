@@ -60,11 +60,6 @@ impl State {
         &self.entries
     }
 
-    /// The entry that was made of `id` by a later statement, where there is one.
-    pub fn successor(&self, id: EntryId) -> Option<&Entry> {
-        self.entries.iter().find(|entry| entry.parents.contains(&id))
-    }
-
     /// Adds a key at the end.
     pub fn push(&mut self, entry: Entry) {
         let id = self.remember(entry);

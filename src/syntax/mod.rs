@@ -9,4 +9,4 @@ mod lines;
 mod parser;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
-pub use parser::parse;
+pub use parser::{parse, parse_value};

@@ -31,6 +31,25 @@ pub fn parse(text: &str, file: u32) -> (Ast, Vec<SyntaxError>) {
     (Ast { items }, parser.errors)
 }
 
+/// Parses a value by itself, such as that of `--set heads=16`.
+///
+/// # Errors
+/// Where the text is no value.
+pub fn parse_value(text: &str, file: u32) -> Result<Expr, SyntaxError> {
+    let mut errors = Vec::new();
+    let whole = 0..text.len();
+    let _ = lines::cut(text, &mut errors); // bounds the depth of brackets
+    let mut parser = Parser { text, file, base: 0, errors };
+    let node = if parser.errors.is_empty() { parser.parse(Rule::value_line, &whole) } else { None };
+    let value = node.and_then(|mut nodes| nodes.next()).and_then(|node| parser.expression(node));
+    let expected = "a value".to_owned();
+    let found = format!("`{text}`");
+    value.ok_or_else(|| {
+        let first = parser.errors.into_iter().next();
+        first.unwrap_or(SyntaxError { kind: SyntaxErrorKind::Unexpected { expected, found }, range: whole })
+    })
+}
+
 /// How many operators may stand in a row: they nest in the tree, which is walked by recursion.
 const MAX_OPERATORS: usize = 64;
 

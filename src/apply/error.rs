@@ -1,0 +1,65 @@
+//! Why a proved plan could still not be carried out.
+
+use crate::formats::FormatError;
+use crate::source::Span;
+
+/// Why a plan could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// A value is not as an assertion says.
+    #[error("the assertion fails for `{key}`: element {index} is {found}, not {wanted}")]
+    Assertion {
+        /// The tensor.
+        key: String,
+        /// The first element that differs, counted in row-major order.
+        index: u64,
+        /// Its value.
+        found: String,
+        /// The value that was asserted.
+        wanted: f64,
+        /// The assertion.
+        span: Span,
+    },
+    /// Two keys of a safetensors output share bytes.
+    #[error("`{first}` and `{second}` share storage, which a safetensors file cannot say")]
+    Tied {
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// The entry is no plain tensor, and a statement computes with it.
+    #[error("`{key}` is {what}: its elements cannot be computed with")]
+    Opaque {
+        /// The key.
+        key: String,
+        /// What it is.
+        what: String,
+    },
+}
+
+impl ApplyError {
+    /// A stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ApplyError::Format(error) => error.code(),
+            ApplyError::Assertion { .. } => "assertion",
+            ApplyError::Tied { .. } => "tied-tensors",
+            ApplyError::Opaque { .. } => "opaque-tensor",
+        }
+    }
+
+    /// What to do instead.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            ApplyError::Format(error) => error.help(),
+            ApplyError::Tied { second, .. } => Some(format!(
+                "`drop {second}` if the model ties it itself, or give it storage of its own (`drop` it and `copy` the other to its name)"
+            )),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Strided views over a linear run of elements.
+
+use crate::tensor::{Shape, contiguous_strides};
+
+/// Which elements of a linear base a tensor views, in row-major order of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Layout {
+    pub shape: Shape,
+    pub strides: Vec<u64>,
+    /// The base element of the view's element 0.
+    pub offset: u64,
+}
+
+/// Runs of elements that lie side by side in the base.
+pub(super) struct Runs {
+    /// The dims over which runs are repeated, outermost first: extent and stride.
+    outer: Vec<(u64, u64)>,
+    /// How many elements one run holds.
+    pub len: u64,
+    offset: u64,
+}
+
+impl Layout {
+    /// The whole base, row by row. Shapes were checked when the plan was made.
+    pub fn contiguous(shape: &[u64]) -> Layout {
+        let strides = contiguous_strides(shape).unwrap_or_else(|| vec![0; shape.len()]);
+        Layout { shape: shape.to_vec(), strides, offset: 0 }
+    }
+
+    pub fn is_contiguous(&self) -> bool {
+        self.runs().outer.is_empty()
+    }
+
+    pub fn permute(&mut self, dims: &[usize]) {
+        self.shape = dims.iter().map(|&dim| self.shape[dim]).collect();
+        self.strides = dims.iter().map(|&dim| self.strides[dim]).collect();
+    }
+
+    pub fn narrow(&mut self, dim: usize, start: u64, len: u64) {
+        self.offset += start * self.strides[dim];
+        self.shape[dim] = len;
+    }
+
+    /// The view as runs, the trailing dims joined as far as they lie side by side.
+    pub fn runs(&self) -> Runs {
+        let mut dims: Vec<(u64, u64)> = Vec::new();
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            if size == 1 {
+                continue;
+            }
+            match dims.last_mut() {
+                // The outer dim steps exactly over the inner one: both are one dim.
+                Some((outer, outer_stride)) if *outer_stride == stride * size => {
+                    *outer *= size;
+                    *outer_stride = stride;
+                }
+                _ => dims.push((size, stride)),
+            }
+        }
+        let len = match dims.last() {
+            Some(&(size, 1)) => {
+                dims.pop();
+                size
+            }
+            _ => 1,
+        };
+        Runs { outer: dims, len, offset: self.offset }
+    }
+
+    /// The base elements from the first to behind the last that the view can reach.
+    pub fn reach(&self) -> (u64, u64) {
+        if self.shape.contains(&0) {
+            return (self.offset, self.offset);
+        }
+        let far: u64 = self.shape.iter().zip(&self.strides).map(|(&size, &stride)| (size - 1) * stride).sum();
+        (self.offset, self.offset + far + 1)
+    }
+}
+
+impl Runs {
+    /// The base element at which the n-th run begins.
+    pub fn start(&self, mut nth: u64) -> u64 {
+        let mut start = self.offset;
+        for &(size, stride) in self.outer.iter().rev() {
+            start += (nth % size) * stride;
+            nth /= size;
+        }
+        start
+    }
+
+    /// Calls `take` with (base element, count) for each piece of a run in `start..start + len`.
+    pub fn pieces<E>(&self, start: u64, len: u64, mut take: impl FnMut(u64, u64) -> Result<(), E>) -> Result<(), E> {
+        let (mut at, end) = (start, start + len);
+        while at < end {
+            let (nth, within) = (at / self.len, at % self.len);
+            let count = (self.len - within).min(end - at);
+            take(self.start(nth) + within, count)?;
+            at += count;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(layout: &Layout) -> Vec<u64> {
+        let runs = layout.runs();
+        let count = layout.shape.iter().product();
+        let mut found = Vec::new();
+        let done: Result<(), ()> = runs.pieces(0, count, |start, len| {
+            found.extend(start..start + len);
+            Ok(())
+        });
+        assert_eq!(done, Ok(()));
+        found
+    }
+
+    #[test]
+    fn runs_join_what_lies_side_by_side() {
+        let mut layout = Layout::contiguous(&[4, 2, 3]);
+        assert!(layout.is_contiguous());
+        layout.narrow(0, 1, 2);
+        assert!(layout.is_contiguous());
+        assert_eq!(elements(&layout), (6..18).collect::<Vec<_>>());
+        layout.narrow(2, 1, 2);
+        assert_eq!(layout.runs().len, 2);
+        assert_eq!(elements(&layout), [7, 8, 10, 11, 13, 14, 16, 17]);
+    }
+
+    #[test]
+    fn a_transpose_steps_through_the_base() {
+        let mut layout = Layout::contiguous(&[2, 3]);
+        layout.permute(&[1, 0]);
+        assert_eq!(elements(&layout), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(layout.reach(), (0, 6));
+    }
+
+    #[test]
+    fn empty_and_scalar() {
+        assert_eq!(elements(&Layout::contiguous(&[])), [0]);
+        assert!(elements(&Layout::contiguous(&[0, 3])).is_empty());
+        let expanded = Layout { shape: vec![3], strides: vec![0], offset: 5 };
+        assert_eq!(elements(&expanded), [5, 5, 5]);
+        assert_eq!(expanded.reach(), (5, 6));
+    }
+}

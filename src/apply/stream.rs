@@ -1,0 +1,311 @@
+//! Expressions as streams of bytes: made while they are written, in bounded pieces.
+
+use std::cell::OnceCell;
+
+use super::cast::{self, Cast};
+use super::error::ApplyError;
+use super::fill;
+use super::layout::Layout;
+use crate::formats::{Checkpoint, EntryData, Extent, FormatError, Produce, Sink};
+use crate::plan::{Arena, ExprId, NodeKind};
+use crate::rules::op::{FillValue, TensorOp};
+use crate::tensor::{Dtype, TensorSpec};
+
+/// How many bytes are computed at a time.
+const PIECE: usize = 1 << 20;
+/// Runs shorter than this are gathered in memory instead of being moved one by one.
+const SHORT_RUN: u64 = 4096;
+
+/// A tensor as a view of a linear base.
+pub(super) struct Stream {
+    /// The key that errors name.
+    key: String,
+    spec: TensorSpec,
+    itemsize: u64,
+    base: Base,
+    layout: Layout,
+    /// The base's bytes that the layout reaches, once short runs have been gathered from them.
+    gathered: OnceCell<Vec<u8>>,
+}
+
+/// A linear run of elements.
+enum Base {
+    /// Bytes at rest.
+    Stored(Extent),
+    /// Another tensor, in its row-major order.
+    Tensor(Box<Stream>),
+    /// Another tensor in another dtype.
+    Cast(Box<Stream>, Cast),
+    /// Tensors one behind the other: `outer` times, from each part its own run.
+    Concat { parts: Vec<(Stream, u64)>, period: u64 },
+    /// A tensor from nothing.
+    Fill(FillValue),
+}
+
+impl Stream {
+    /// The stream of an expression over the source's tensors.
+    ///
+    /// # Errors
+    /// Where a source entry is no plain tensor.
+    pub fn new(arena: &Arena, id: ExprId, key: &str, source: &Checkpoint) -> Result<Stream, ApplyError> {
+        let node = arena.node(id);
+        let spec = node.spec.clone();
+        let operand = |operands: &[ExprId], index: usize| Stream::new(arena, operands[index], key, source);
+        match &node.kind {
+            NodeKind::Source(index) => Stream::stored(*index, key, source),
+            NodeKind::Op(op, operands) => Ok(match op {
+                TensorOp::Copy => operand(operands, 0)?,
+                TensorOp::Permute(dims) => {
+                    let mut stream = operand(operands, 0)?;
+                    stream.layout.permute(dims);
+                    stream.spec = spec;
+                    stream
+                }
+                TensorOp::Narrow { dim, start, len } => {
+                    let mut stream = operand(operands, 0)?;
+                    stream.layout.narrow(*dim, *start, *len);
+                    stream.spec = spec;
+                    stream
+                }
+                TensorOp::Reshape(shape) => {
+                    let mut stream = operand(operands, 0)?;
+                    if stream.layout.is_contiguous() {
+                        let offset = stream.layout.offset;
+                        stream.layout = Layout { offset, ..Layout::contiguous(shape) };
+                        stream.spec = spec;
+                        stream
+                    } else {
+                        Stream::over(Base::Tensor(Box::new(stream)), key, spec)
+                    }
+                }
+                TensorOp::Cast(to) => {
+                    let stream = operand(operands, 0)?;
+                    match Cast::new(stream.spec.dtype, *to) {
+                        Some(cast) => Stream::over(Base::Cast(Box::new(stream), cast), key, spec),
+                        None => return Err(opaque(key, format!("{} and becomes {to}", stream.spec.dtype))),
+                    }
+                }
+                TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value), key, spec),
+                TensorOp::Concat { dim } => {
+                    let streams: Result<Vec<Stream>, ApplyError> =
+                        (0..operands.len()).map(|index| operand(operands, index)).collect();
+                    let with_runs = streams?.into_iter().map(|stream| {
+                        let run = stream.spec.shape[*dim..].iter().product();
+                        (stream, run)
+                    });
+                    let parts: Vec<(Stream, u64)> = with_runs.collect();
+                    let period = parts.iter().map(|(_, run)| run).sum();
+                    Stream::over(Base::Concat { parts, period }, key, spec)
+                }
+            }),
+        }
+    }
+
+    fn stored(index: usize, key: &str, source: &Checkpoint) -> Result<Stream, ApplyError> {
+        let Some(entry) = source.entries.get(index) else {
+            return Err(opaque(key, "not in the source".to_owned()));
+        };
+        let tensor = match &entry.data {
+            EntryData::Stored(tensor) => tensor,
+            EntryData::Opaque { what } => return Err(opaque(&entry.key, what.clone())),
+        };
+        let Some(itemsize) = tensor.spec.dtype.bytes() else {
+            return Err(opaque(&entry.key, tensor.spec.dtype.to_string()));
+        };
+        // The base begins at the tensor's own element 0, so that offsets count in whole elements.
+        let whole = &tensor.storage.extent;
+        let rest = whole.len.saturating_sub(tensor.offset);
+        let Some(extent) = whole.part(tensor.offset.min(whole.len), rest) else {
+            return Err(opaque(&entry.key, "outside its storage".to_owned()));
+        };
+        let layout = Layout { shape: tensor.spec.shape.clone(), strides: tensor.strides.clone(), offset: 0 };
+        let (base, spec) = (Base::Stored(extent), tensor.spec.clone());
+        Ok(Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() })
+    }
+
+    fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
+        let (layout, itemsize) = (Layout::contiguous(&spec.shape), spec.dtype.bytes().unwrap_or(1));
+        Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() }
+    }
+
+    /// The number of elements.
+    pub fn count(&self) -> u64 {
+        self.spec.numel().unwrap_or(0)
+    }
+
+    /// The dtype.
+    pub fn dtype(&self) -> Dtype {
+        self.spec.dtype
+    }
+
+    /// Hands the elements `start..start + len` to the sink.
+    fn emit(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
+        let runs = self.layout.runs();
+        if runs.len.min(len) * self.itemsize < SHORT_RUN && runs.len < len {
+            return self.in_pieces(start, len, sink);
+        }
+        runs.pieces(start, len, |at, count| self.emit_base(at, count, sink))
+    }
+
+    /// Hands the base's elements `start..start + len` to the sink.
+    fn emit_base(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
+        match &self.base {
+            Base::Stored(extent) => sink.extent(&self.part(extent, start, len)?),
+            Base::Tensor(stream) => stream.emit(start, len, sink),
+            Base::Concat { parts, period } => {
+                concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
+            }
+            Base::Cast(..) | Base::Fill(_) => {
+                let most = (PIECE as u64 / self.itemsize).max(1);
+                let mut buffer = Vec::new();
+                let mut at = start;
+                while at < start + len {
+                    let count = most.min(start + len - at);
+                    buffer.resize(bytes(count, self.itemsize), 0);
+                    self.read_base(at, &mut buffer)?;
+                    sink.bytes(&buffer)?;
+                    at += count;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands elements to the sink through a buffer.
+    fn in_pieces(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
+        let most = (PIECE as u64 / self.itemsize).max(1);
+        let mut buffer = vec![0; bytes(most.min(len), self.itemsize)];
+        let mut at = start;
+        while at < start + len {
+            let count = most.min(start + len - at);
+            let piece = &mut buffer[..bytes(count, self.itemsize)];
+            self.read(at, piece)?;
+            sink.bytes(piece)?;
+            at += count;
+        }
+        Ok(())
+    }
+
+    /// Fills `out` with elements from `start` on.
+    pub fn read(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        let runs = self.layout.runs();
+        let len = out.len() as u64 / self.itemsize;
+        let mut filled = 0;
+        if runs.len * self.itemsize < SHORT_RUN && runs.len < self.count() {
+            let (first, _) = self.layout.reach();
+            let gathered = self.gathered()?;
+            return runs.pieces(start, len, |at, count| {
+                let (from, size) = (bytes(at - first, self.itemsize), bytes(count, self.itemsize));
+                out[filled..filled + size].copy_from_slice(&gathered[from..from + size]);
+                filled += size;
+                Ok(())
+            });
+        }
+        runs.pieces(start, len, |at, count| {
+            let size = bytes(count, self.itemsize);
+            self.read_base(at, &mut out[filled..filled + size])?;
+            filled += size;
+            Ok(())
+        })
+    }
+
+    /// The base's bytes that the layout reaches, held while this tensor is written.
+    fn gathered(&self) -> Result<&[u8], FormatError> {
+        if let Some(gathered) = self.gathered.get() {
+            return Ok(gathered);
+        }
+        let (first, end) = self.layout.reach();
+        let mut buffer = vec![0; bytes(end - first, self.itemsize)];
+        self.read_base(first, &mut buffer)?;
+        Ok(self.gathered.get_or_init(|| buffer))
+    }
+
+    fn read_base(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        let len = out.len() as u64 / self.itemsize;
+        match &self.base {
+            Base::Stored(extent) => {
+                let part = self.part(extent, start, len)?;
+                part.file.read_at(out, part.offset)
+            }
+            Base::Tensor(stream) => stream.read(start, out),
+            Base::Cast(stream, cast) => {
+                let mut buffer = vec![0; bytes(len, stream.itemsize)];
+                stream.read(start, &mut buffer)?;
+                cast.run(&buffer, out).map_err(|cast::OutOfRange { index, value }| FormatError::Value {
+                    key: self.key.clone(),
+                    what: format!("element {} is {value}, which {} cannot hold", start + index, self.spec.dtype),
+                })
+            }
+            Base::Fill(value) => {
+                fill::run(*value, self.spec.dtype, &self.spec.shape, start, out);
+                Ok(())
+            }
+            Base::Concat { parts, period } => {
+                let mut filled = 0;
+                concat(parts, *period, start, len, |part, at, count| {
+                    let size = bytes(count, self.itemsize);
+                    part.read(at, &mut out[filled..filled + size])?;
+                    filled += size;
+                    Ok(())
+                })
+            }
+        }
+    }
+
+    fn part(&self, extent: &Extent, start: u64, len: u64) -> Result<Extent, FormatError> {
+        let part = start.checked_mul(self.itemsize).zip(len.checked_mul(self.itemsize));
+        part.and_then(|(offset, len)| extent.part(offset, len)).ok_or_else(|| FormatError::Value {
+            key: self.key.clone(),
+            what: "an element lies outside its storage".to_owned(),
+        })
+    }
+}
+
+impl Produce for Stream {
+    fn spec(&self) -> &TensorSpec {
+        &self.spec
+    }
+
+    fn produce(&self, sink: &mut dyn Sink) -> Result<(), FormatError> {
+        self.emit(0, self.count(), sink)
+    }
+}
+
+/// Calls `take` with (part, element of the part, count) for the elements `start..start + len` of a
+/// concatenation in which each part gives `run` elements in turn.
+fn concat(
+    parts: &[(Stream, u64)],
+    period: u64,
+    start: u64,
+    len: u64,
+    mut take: impl FnMut(&Stream, u64, u64) -> Result<(), FormatError>,
+) -> Result<(), FormatError> {
+    let (mut at, end) = (start, start + len);
+    while at < end && period > 0 {
+        let (turn, mut within) = (at / period, at % period);
+        for (part, run) in parts {
+            if within >= *run {
+                within -= run;
+                continue;
+            }
+            let count = (run - within).min(end - at);
+            take(part, turn * run + within, count)?;
+            at += count;
+            within = 0;
+            if at == end {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A number of elements in bytes of memory; what is asked for was checked to fit into a plan.
+#[allow(clippy::cast_possible_truncation)] // a buffer beyond the address space fails to allocate first
+fn bytes(count: u64, itemsize: u64) -> usize {
+    count.saturating_mul(itemsize) as usize
+}
+
+fn opaque(key: &str, what: String) -> ApplyError {
+    ApplyError::Opaque { key: key.to_owned(), what }
+}

@@ -1,0 +1,37 @@
+//! Tensors that share storage, which a safetensors file cannot say.
+
+use std::collections::HashMap;
+
+use super::error::ApplyError;
+use crate::formats::{Checkpoint, EntryData};
+use crate::plan::Plan;
+
+/// Refuses outputs that view the same bytes of one storage: the file would hold them twice, and the
+/// tie would be lost in silence.
+pub(super) fn refuse(plan: &Plan, source: &Checkpoint) -> Result<(), ApplyError> {
+    // The byte ranges that outputs view, by storage.
+    let mut views: HashMap<*const crate::formats::Storage, Vec<(u64, u64, &str)>> = HashMap::new();
+    for output in plan.outputs().iter().filter(|output| !output.tied) {
+        let Some(index) = plan.arena().source(output.expr) else { continue };
+        let Some(EntryData::Stored(tensor)) = source.entries.get(index).map(|entry| &entry.data) else { continue };
+        let size = tensor.spec.dtype.bytes().unwrap_or(1);
+        let dims = tensor.spec.shape.iter().zip(&tensor.strides);
+        let reach: u64 = dims.map(|(&dim, &stride)| dim.saturating_sub(1).saturating_mul(stride)).sum();
+        if tensor.spec.numel() == Some(0) {
+            continue;
+        }
+        let end = tensor.offset + (reach + 1) * size;
+        let storage = std::sync::Arc::as_ptr(&tensor.storage);
+        views.entry(storage).or_default().push((tensor.offset, end, &output.key));
+    }
+    for views in views.values_mut() {
+        views.sort_unstable();
+        for pair in views.windows(2) {
+            if pair[1].0 < pair[0].1 {
+                let (first, second) = (pair[0].2.to_owned(), pair[1].2.to_owned());
+                return Err(ApplyError::Tied { first, second });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `migrate plan`: proves and prints what would be done, and writes nothing.
+
+use clap::Args;
+use serde_json::json;
+
+use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
+use super::{Exit, Failure, Terminal};
+use crate::diagnostic::printable;
+
+/// Prove a migration and print what it would do; reads headers only and writes nothing
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    plan: PlanArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print every line of keys
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Runs `migrate plan`.
+pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
+    terminal.end(show(&args.plan, args.json, args.verbose, terminal), args.json)
+}
+
+/// Proves and prints a plan.
+pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
+    let Prepared { checkpoint, sources, warnings, outcome } = prepare(args)?;
+    let plan = match &outcome {
+        Outcome::Plan(plan) => plan,
+        Outcome::AlreadyMigrated { target } => {
+            if json {
+                let value = json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
+                terminal.print(&format!("{value:#}\n"))?;
+            } else {
+                let name = printable(&checkpoint.path.display().to_string());
+                terminal.print(&format!("{name} has the keys of {} already: nothing to do\n", printable(target)))?;
+            }
+            return Ok(Exit::Done);
+        }
+    };
+    if json {
+        let mut value = plan.to_json(&sources);
+        let warnings: Vec<_> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("warnings".to_owned(), warnings.into());
+        }
+        terminal.print(&format!("{value:#}\n"))?;
+        return Ok(Exit::Done);
+    }
+    terminal.report(&warnings, &sources);
+    let mut text = format!("{}", printable(&checkpoint.path.display().to_string()));
+    let at = checkpoint.at.to_string();
+    if !at.is_empty() {
+        text.push_str(&format!(", at {}", printable(&at)));
+    }
+    if let Some(target) = plan.target() {
+        text.push_str(&format!(", towards {}", printable(target)));
+    }
+    text.push_str("\n\n");
+    text.push_str(&plan.render(&sources, verbose));
+    let others: Vec<String> = checkpoint.others.iter().map(|other| printable(&other.path)).collect();
+    if !others.is_empty() {
+        text.push_str(&format!("\nnot touched: {}\n", others.join(", ")));
+    }
+    terminal.print(&text)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,146 @@
+//! What applying and planning share: rules, input and target from the command line to a proved plan.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::diagnostic::Diagnostic;
+use crate::formats::{self, Checkpoint, Limits};
+use crate::keyset::{Difference, KeySet};
+use crate::plan::{self, Plan, Problem, ProblemKind};
+use crate::source::Sources;
+
+use super::rule_file::{self, RuleFile};
+use super::target::{keyset_of, load_keyset};
+use super::{Exit, Failure};
+
+/// Which rules run over which checkpoint, towards which target.
+#[derive(Args, Clone, Debug)]
+pub struct PlanArgs {
+    /// The rule file
+    #[arg(long, value_name = "FILE", required = true)]
+    pub rules: Option<PathBuf>,
+    /// The checkpoint to migrate
+    #[arg(value_name = "INPUT", required = true)]
+    pub input: Option<PathBuf>,
+    /// The keys that the model wants: a checkpoint or a .keys.yaml; without it, `v2.keys.yaml` beside a rule
+    /// file whose header says `migration v1 -> v2`
+    #[arg(long, value_name = "FILE", conflicts_with = "no_target")]
+    pub target: Option<PathBuf>,
+    /// Go without a target: nothing then shows that a model will load the result
+    #[arg(long)]
+    pub no_target: bool,
+    /// A value for a `let` of the rule file
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// Which dict of tensors, where the file holds several (`.` is the whole file)
+    #[arg(long, value_name = "PATH")]
+    pub at: Option<String>,
+    /// Treat warnings as errors
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+/// A proved plan with what it was made from.
+pub(super) struct Prepared {
+    pub checkpoint: Checkpoint,
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+    pub outcome: Outcome,
+}
+
+/// What the rules come to for this checkpoint.
+pub(super) enum Outcome {
+    Plan(Box<Plan>),
+    /// The checkpoint has the target's keys already, and the rules do not apply to it.
+    AlreadyMigrated { target: String },
+}
+
+/// Reads everything and proves the plan.
+///
+/// # Errors
+/// Rules that do not parse or resolve, unreadable files, and what the plan cannot prove.
+pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
+    let (Some(rules_path), Some(input)) = (&args.rules, &args.input) else {
+        let message = "both a rule file and a checkpoint are needed";
+        return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
+    };
+    let RuleFile { rules, sources, mut warnings } = rule_file::load(rules_path, &args.set)?;
+    let at = args.at.clone().or_else(|| rules.dicts.first().cloned());
+    let checkpoint = formats::open(input, at.as_deref(), &Limits::default())?;
+    let migration = rules.migration.as_ref();
+    let target = target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
+    let source = match rules.steps.is_empty() {
+        true => super::target::tied_keys(&checkpoint),
+        false => keyset_of(&checkpoint)?,
+    };
+    let from = migration.and_then(|migration| beside(rules_path, &migration.from));
+    if let Some(path) = from
+        && !target.as_ref().is_some_and(|target| source.same_tensors(target))
+    {
+        let version = load_keyset(&path, None)?;
+        if let Some(problem) = wrong_version(&source, &version) {
+            return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
+        }
+    }
+    let planned = plan::plan(&rules, &sources, source, target.as_ref());
+    warnings.extend(planned.warnings.iter().map(Problem::warning));
+    if args.deny_warnings && !warnings.is_empty() {
+        return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
+    }
+    let outcome = match (planned.plan, target) {
+        (Some(plan), _) => Outcome::Plan(Box::new(plan)),
+        (None, Some(target)) if planned.already_migrated => Outcome::AlreadyMigrated { target: target.origin },
+        (None, _) => {
+            warnings.extend(planned.problems.iter().map(Problem::diagnostic));
+            return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
+        }
+    };
+    Ok(Prepared { checkpoint, sources, warnings, outcome })
+}
+
+/// The target: as given, or beside the rule file under the version's name.
+fn target(args: &PlanArgs, rules: &Path, to: Option<&str>) -> Result<Option<KeySet>, Failure> {
+    if args.no_target {
+        return Ok(None);
+    }
+    if let Some(path) = &args.target {
+        return load_keyset(path, None).map(Some);
+    }
+    if let Some(path) = to.and_then(|version| beside(rules, version)) {
+        return load_keyset(&path, None).map(Some);
+    }
+    let message = match to {
+        Some(version) => format!("no target: there is no `{version}.keys.yaml` beside `{}`", rules.display()),
+        None => "no target: nothing says which keys the model wants".to_owned(),
+    };
+    let diagnostic = Diagnostic::error("no-target", message)
+        .help("write `--target FILE`: a checkpoint of the new model, or its key set (`migrate keys CKPT -o v2.keys.yaml`)")
+        .help("write `--no-target` to go without, knowingly");
+    Err(Failure::new(Exit::Usage, diagnostic))
+}
+
+/// The key set of a version beside the rule file, where there is one.
+fn beside(rules: &Path, version: &str) -> Option<PathBuf> {
+    // A version is a name, never a path.
+    if version.contains(['/', '\\']) {
+        return None;
+    }
+    let path = rules.with_file_name(format!("{version}.keys.yaml"));
+    path.is_file().then_some(path)
+}
+
+/// The problem of a checkpoint that is not the version which the header names. Dtypes may differ: a
+/// half-precision copy of a version is that version.
+fn wrong_version(source: &KeySet, version: &KeySet) -> Option<Problem> {
+    let difference = Difference::new(source, version);
+    let (missing, unexpected) = (difference.missing.len(), difference.unexpected.len());
+    if missing == 0 && unexpected == 0 && difference.shape.is_empty() {
+        return None;
+    }
+    let name = version.name.clone().unwrap_or_else(|| version.origin.clone());
+    let problem = Problem::new(ProblemKind::NotTheVersion { version: name, missing, unexpected }, None)
+        .note(format!("compared `{}` with {}", source.origin, version.origin))
+        .help(format!("`migrate diff {} {}` shows where they differ", source.origin, version.origin));
+    Some(problem)
+}

@@ -1,0 +1,79 @@
+//! Rule files from disk to a rule set, with everything that is wrong told at once.
+
+use std::path::Path;
+
+use crate::diagnostic::Diagnostic;
+use crate::formats::SourceFile;
+use crate::rules::{self, RuleErrorKind, RuleSet};
+use crate::source::Sources;
+use crate::syntax::{self, ast::Expr};
+
+use super::{Exit, Failure};
+
+/// A rule file larger than this is not one.
+const MAX_RULES: u64 = 64 << 20;
+
+/// A rule file that parses and resolves.
+pub(super) struct RuleFile {
+    pub rules: RuleSet,
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads a rule file; `set` holds `NAME=VALUE` from the command line.
+///
+/// # Errors
+/// Where it cannot be read, does not parse or does not resolve.
+pub(super) fn load(path: &Path, set: &[String]) -> Result<RuleFile, Failure> {
+    let text = read(path)?;
+    let mut sources = Sources::new();
+    let file = sources.add(path.display().to_string(), text);
+    let values = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
+    let text = sources.get(file).map(|source| source.text.clone()).unwrap_or_default();
+    let (ast, syntax_errors) = syntax::parse(&text, file);
+    let resolved = rules::resolve(&ast, &sources, &values);
+    // A line that does not parse may have defined what others use: that they miss it is no news.
+    let spoiled = !syntax_errors.is_empty();
+    let told = |kind: &RuleErrorKind| {
+        !(spoiled && matches!(kind, RuleErrorKind::UnknownName { .. } | RuleErrorKind::UnknownCapture { .. }))
+    };
+    let mut errors: Vec<(usize, Diagnostic)> = Vec::new();
+    errors.extend(syntax_errors.iter().map(|error| (error.range.start, error.diagnostic(file))));
+    let resolve_errors = resolved.errors.iter().filter(|error| told(&error.node));
+    errors.extend(resolve_errors.map(|error| (error.span.start, rules::diagnostic(error))));
+    if !errors.is_empty() {
+        errors.sort_by_key(|(start, _)| *start);
+        let diagnostics = errors.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        return Err(Failure { exit: Exit::Usage, diagnostics, sources });
+    }
+    let warnings = resolved.warnings.iter().map(rules::RuleWarning::diagnostic).collect();
+    Ok(RuleFile { rules: resolved.rules, sources, warnings })
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, Diagnostic::error("rule-file", message));
+    let file = SourceFile::open(path).map_err(|error| usage(error.to_string()))?;
+    if file.len() > MAX_RULES {
+        return Err(usage(format!("`{}` is too large for a rule file", path.display())));
+    }
+    let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or_default()];
+    file.read_at(&mut bytes, 0).map_err(|error| usage(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        usage(format!("`{}` is not UTF-8 text: byte {at} (is it a rule file?)", path.display()))
+    })
+}
+
+/// A `--set NAME=VALUE`.
+fn value(given: &str, sources: &mut Sources) -> Result<(String, Expr), Failure> {
+    let Some((name, text)) = given.split_once('=') else {
+        let diagnostic = Diagnostic::error("set", format!("`--set {given}` gives no value"));
+        return Err(Failure::new(Exit::Usage, diagnostic.help("write `--set NAME=VALUE`, such as `--set heads=16`")));
+    };
+    let file = sources.add(format!("--set {name}"), text);
+    syntax::parse_value(text, file).map(|value| (name.trim().to_owned(), value)).map_err(|error| Failure {
+        exit: Exit::Usage,
+        diagnostics: vec![error.diagnostic(file)],
+        sources: std::mem::take(sources),
+    })
+}
