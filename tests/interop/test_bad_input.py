@@ -158,32 +158,7 @@ def test_a_rule_file_that_is_not_there(migrate, small, tmp_path):
     assert not (tmp_path / "out.pt").exists()
 
 
-# ---------------------------------------------------------------- outputs
-
-
-def test_an_output_that_exists(migrate, rules, small, tmp_path):
-    out = tmp_path / "out.pt"
-    out.write_text("precious")
-    run = ["--rules", rules("drop a.b"), small, "-o", out, "--no-target"]
-    outcome = migrate(*run, expect=USAGE)
-    assert "out.pt" in outcome.err and "--force" in outcome.err
-    assert out.read_text() == "precious"
-
-    migrate(*run, "--force")
-    assert list(torch.load(out, weights_only=True)) == ["a.w", "b.w", "b.b"]
-
-
-@pytest.mark.parametrize("force", [(), ("--force",)])
-@pytest.mark.parametrize("alias", ["the same path", "symlink", "hard link"])
-def test_an_output_that_is_the_input(migrate, rules, small, tmp_path, alias, force):
-    out = {"the same path": small, "symlink": tmp_path / "soft.pt", "hard link": tmp_path / "hard.pt"}[alias]
-    if alias == "symlink":
-        out.symlink_to(small)
-    elif alias == "hard link":
-        out.hardlink_to(small)
-    before = small.read_bytes()
-    migrate("--rules", rules("drop a.b"), small, "-o", out, "--no-target", *force, expect=USAGE)
-    assert small.read_bytes() == before
+# ---------------------------------------------------------------- outputs that cannot be written
 
 
 def test_an_unknown_suffix(refuses, small):
