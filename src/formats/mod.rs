@@ -12,6 +12,8 @@ mod pytorch;
 mod safetensors;
 mod sink;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use atomic::{AtomicFile, Placement, Replace};
 pub use checkpoint::{

@@ -56,6 +56,7 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
         sparse_memo: HashMap::new(),
         max_nodes,
     };
+    machine.graph.protocol = 0; // until PROTO says otherwise
     loop {
         let offset = machine.position;
         let code = machine.graph.bytes().get(offset).copied();
