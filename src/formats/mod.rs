@@ -13,10 +13,13 @@ mod pytorch;
 mod safetensors;
 mod sink;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 pub use atomic::{AtomicFile, Placement, Replace};
 pub use checkpoint::{
-    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputTensor, Written, open, write,
+    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputTensor, Written,
+    open, write,
 };
 pub use error::{Foreign, FormatError};
 pub use sink::{Produce, Progress, Sink};

@@ -223,8 +223,9 @@ def lightning_files(folder):
     callbacks = lightning.pytorch.callbacks
     fit("lightning.ckpt", enable_checkpointing=False)
     fit("lightning_hparams.ckpt", enable_checkpointing=False, model={"width": 5, "name": "x", "table": {"a": [1, (2, 3)], "n": numpy.float32(1)}})
-    fit("lightning_callbacks.ckpt", callbacks=[callbacks.ModelCheckpoint(dirpath=folder / "checkpoints"), callbacks.LearningRateMonitor()] if False
-        else [callbacks.ModelCheckpoint(dirpath=folder / "checkpoints", save_last=True), callbacks.EarlyStopping("epoch", patience=3, strict=False, check_on_train_epoch_end=True)])
+    checkpoints = callbacks.ModelCheckpoint(dirpath=folder / "checkpoints", save_last=True)
+    stopping = callbacks.EarlyStopping("epoch", patience=3, strict=False, check_on_train_epoch_end=True)
+    fit("lightning_callbacks.ckpt", callbacks=[checkpoints, stopping])
     fit("lightning_omegaconf.ckpt", enable_checkpointing=False, model={"table": OmegaConf.create({"a": {"b": 1}})})
     fit("lightning_bf16.ckpt", enable_checkpointing=False, precision="bf16-mixed")
     fit("lightning_true_bf16.ckpt", enable_checkpointing=False, precision="bf16-true")

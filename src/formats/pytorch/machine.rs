@@ -56,6 +56,7 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
         sparse_memo: HashMap::new(),
         max_nodes,
     };
+    machine.graph.protocol = 0; // until PROTO says otherwise
     loop {
         let offset = machine.position;
         let code = machine.graph.bytes().get(offset).copied();
@@ -114,7 +115,9 @@ impl Machine {
                 self.graph.root = root;
                 return Ok(true);
             }
-            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET => self.literal(code, 0)?,
+            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET => {
+                self.literal(code, 0)?
+            }
             BININT1 | EXT1 => self.literal(code, 1)?,
             BININT2 | EXT2 => self.literal(code, 2)?,
             BININT | EXT4 => self.literal(code, 4)?,

@@ -11,6 +11,8 @@ mod graph;
 mod machine;
 mod opcode;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub(super) use document::{Document, open};
