@@ -58,7 +58,7 @@ impl AtomicFile {
             .suffix(".migrate-tmp")
             .permissions(Permissions::from_mode(0o666)) // less the umask, as for any new file
             .tempfile_in(&folder)
-            .map_err(|error| io(error.into()))
+            .map_err(io)
             .map_err(without_temporary_name)?;
         Ok(AtomicFile { path: path.to_owned(), folder, file })
     }

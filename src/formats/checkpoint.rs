@@ -56,7 +56,7 @@ impl Default for Limits {
         Limits {
             header_bytes: safetensors::MAX_HEADER,
             pickle_bytes: 1 << 30,
-            pickle_nodes: 100_000_000,
+            pickle_nodes: 50_000_000,
             inflated_bytes: 64 << 30,
         }
     }
@@ -177,7 +177,9 @@ pub fn open(path: &Path, at: Option<&str>, limits: &Limits) -> Result<Checkpoint
     };
     match at {
         None | Some("" | ".") => Ok(checkpoint),
-        Some(at) => Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() }),
+        Some(at) => {
+            Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() })
+        }
     }
 }
 

@@ -163,13 +163,13 @@ pub enum FormatError {
         candidates: Vec<(String, usize)>,
     },
     /// No dict of tensors at the path that was asked for.
-    #[error("`{}`: no tensors at `{at}`; {}", path.display(), holds(there))]
+    #[error("`{}`: no tensors at `{at}`; {}", path.display(), holds(at, there))]
     NoTensors {
         /// The file.
         path: PathBuf,
         /// The path of dict keys.
         at: String,
-        /// The dicts that the deepest dict on that path holds.
+        /// The paths of the dicts that the deepest dict on that path holds.
         there: Vec<String>,
     },
     /// A tensor that the output format has no dtype for.
@@ -266,7 +266,9 @@ impl Foreign {
                 "load it and save it again with torch 1.6 or later: torch.save(torch.load(OLD, weights_only=True), NEW)"
             }
             Foreign::Pickle => "load it with the program that wrote it, and save its tensors with torch.save",
-            Foreign::TorchScript => "save the state dict of the module: torch.save(torch.jit.load(OLD).state_dict(), NEW)",
+            Foreign::TorchScript => {
+                "save the state dict of the module: torch.save(torch.jit.load(OLD).state_dict(), NEW)"
+            }
             Foreign::BigEndian => "load it and save it again on a little-endian machine",
             Foreign::GitLfsPointer => "fetch the file: git lfs pull",
             Foreign::Text | Foreign::Unknown => return None,
@@ -282,20 +284,21 @@ impl FormatError {
             FormatError::UnknownExtension { .. } => {
                 Some("end the name in .safetensors, .pt, .pth, .ckpt or .bin".to_owned())
             }
-            FormatError::Exists { .. } => Some("choose another name, or write --force to replace it".to_owned()),
+            FormatError::Exists { .. } => {
+                Some("choose another name, or write --force to replace it".to_owned())
+            }
             FormatError::Zip { .. } | FormatError::CutOff { .. } => {
                 Some("fetch or copy the file again, and compare its size".to_owned())
             }
-            FormatError::Crc { .. } => {
-                Some("torch does not check this and would load wrong numbers; fetch the file again".to_owned())
-            }
+            FormatError::Crc { .. } => Some(
+                "torch does not check this and would load wrong numbers; fetch the file again".to_owned(),
+            ),
             FormatError::ManyDicts { candidates, .. } => {
                 let options: Vec<String> = candidates.iter().map(|c| format!("--at {}", c.0)).collect();
                 Some(format!("write {}", options.join(", or ")))
             }
-            FormatError::NoTensors { at, there, .. } if !there.is_empty() => {
-                let prefix = if at == "." { String::new() } else { format!("{at}.") };
-                there.first().map(|first| format!("write, for example, --at {prefix}{first}"))
+            FormatError::NoTensors { there, .. } => {
+                there.first().map(|first| format!("write, for example, --at {first}"))
             }
             FormatError::CannotHold { .. } => {
                 Some("cast it to another dtype, drop it, or write a torch file".to_owned())
@@ -347,10 +350,18 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     quoted.join(", ")
 }
 
-fn holds(there: &[String]) -> String {
-    match there {
+/// The dicts that are there, named from `at` on where they lie below it.
+fn holds(at: &str, there: &[String]) -> String {
+    let below =
+        |path: &String| path.strip_prefix(at).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned);
+    let inside: Option<Vec<String>> = there.iter().map(below).collect();
+    let (subject, names) = match &inside {
+        Some(inside) => ("it", inside.as_slice()),
+        None => ("the file", there),
+    };
+    match names {
         [] => "there is no dict there".to_owned(),
-        [one] => format!("it holds the dict `{one}`"),
-        many => format!("it holds the dicts {}", list(many.iter().map(String::as_str))),
+        [one] => format!("{subject} holds the dict `{one}`"),
+        many => format!("{subject} holds the dicts {}", list(many.iter().map(String::as_str))),
     }
 }

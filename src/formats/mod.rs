@@ -16,7 +16,8 @@ mod stored;
 
 pub use atomic::{AtomicFile, Placement, Replace};
 pub use checkpoint::{
-    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputTensor, Written, open, write,
+    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputTensor, Written,
+    open, write,
 };
 pub use error::{Foreign, FormatError};
 pub use sink::{Produce, Progress, Sink};

@@ -78,7 +78,8 @@ impl<'a> OutputFile<'a> {
             while done < extent.len {
                 let want = usize::try_from((extent.len - done).min(64 << 20)).unwrap_or(CHUNK);
                 let mut from = extent.offset + done;
-                match rustix::fs::copy_file_range(extent.file.file(), Some(&mut from), self.file, None, want) {
+                match rustix::fs::copy_file_range(extent.file.file(), Some(&mut from), self.file, None, want)
+                {
                     Ok(0) => break, // the source ends too early: reading it says so
                     Ok(moved) => {
                         done += moved as u64;
@@ -100,7 +101,11 @@ impl<'a> OutputFile<'a> {
     ///
     /// # Errors
     /// Where reading or writing fails.
-    pub(super) fn copy_hashing(&mut self, extent: &Extent, crc: &mut crc32fast::Hasher) -> Result<(), FormatError> {
+    pub(super) fn copy_hashing(
+        &mut self,
+        extent: &Extent,
+        crc: &mut crc32fast::Hasher,
+    ) -> Result<(), FormatError> {
         self.copy_through_memory(extent, 0, |bytes| crc.update(bytes))
     }
 

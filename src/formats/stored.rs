@@ -66,9 +66,11 @@ impl SourceFile {
     /// # Errors
     /// Where reading fails or the file ends before the buffer is full.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), FormatError> {
-        self.file
-            .read_exact_at(buffer, offset)
-            .map_err(|source| FormatError::Io { path: self.path.clone(), doing: "read", source })
+        self.file.read_exact_at(buffer, offset).map_err(|source| FormatError::Io {
+            path: self.path.clone(),
+            doing: "read",
+            source,
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! that nothing stands before the archive.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Record {
 /// The records of a torch file.
 pub(super) struct Archive {
     file: Arc<SourceFile>,
-    zip: ZipArchive<BufReader<Positioned>>,
+    zip: ZipArchive<Positioned>,
     /// The name of the folder that holds all records.
     pub(super) root: String,
     /// The records in the order of the central directory.
@@ -41,15 +41,38 @@ pub(super) struct Archive {
     by_name: HashMap<String, usize>,
 }
 
-/// Reads a shared file from a position of its own.
+/// Reads a shared file from a position of its own, through a window that survives seeking: the
+/// local headers of small records, one after the other, cost one read for many.
 struct Positioned {
     file: Arc<SourceFile>,
     position: u64,
+    window: Vec<u8>,
+    window_at: u64,
 }
+
+const WINDOW: usize = 16 << 10;
 
 impl Read for Positioned {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.file().read_at(buffer, self.position)?;
+        if buffer.len() >= WINDOW {
+            let count = self.file.file().read_at(buffer, self.position)?;
+            self.position += count as u64;
+            return Ok(count);
+        }
+        let inside = |window: &Vec<u8>, at: u64| {
+            let skip = self.position.checked_sub(at).and_then(|skip| usize::try_from(skip).ok())?;
+            window.get(skip..).filter(|rest| !rest.is_empty()).map(<[u8]>::len)
+        };
+        if inside(&self.window, self.window_at).is_none() {
+            self.window.resize(WINDOW, 0);
+            let count = self.file.file().read_at(&mut self.window, self.position)?;
+            self.window.truncate(count);
+            self.window_at = self.position;
+        }
+        let skip = usize::try_from(self.position - self.window_at).unwrap_or(usize::MAX);
+        let rest = self.window.get(skip..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
         self.position += count as u64;
         Ok(count)
     }
@@ -76,9 +99,8 @@ impl Archive {
     pub(super) fn open(file: &Arc<SourceFile>) -> Result<Self, FormatError> {
         let path = file.path();
         let damaged = |error: zip::result::ZipError| damaged(path, &error);
-        let reader = BufReader::with_capacity(4096, Positioned { file: file.clone(), position: 0 });
-        // `Config` may gain fields: start from the default.
-        let config = Config { archive_offset: ArchiveOffset::Known(0), ..Config::default() };
+        let reader = Positioned { file: file.clone(), position: 0, window: Vec::new(), window_at: 0 };
+        let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(config, reader).map_err(damaged)?;
         zip.validate_header_consistency().map_err(damaged)?;
 
@@ -98,7 +120,9 @@ impl Archive {
             if entry.encrypted() {
                 return Err(bad("is encrypted"));
             }
-            if full.contains(['\\', '\0', '\u{fffd}']) || full.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            if full.contains(['\\', '\0', '\u{fffd}'])
+                || full.split('/').any(|part| matches!(part, "" | "." | ".."))
+            {
                 return Err(bad("has a name that does not belong into a torch file"));
             }
             let Some((folder, name)) = full.split_once('/') else {
@@ -166,7 +190,12 @@ impl Archive {
             return Err(FormatError::NotTorch { path, what: format!("it has no entry `{name}`") });
         };
         if record.size > limit {
-            return Err(FormatError::TooLarge { path, what: format!("entry `{name}`"), size: record.size, limit });
+            return Err(FormatError::TooLarge {
+                path,
+                what: format!("entry `{name}`"),
+                size: record.size,
+                limit,
+            });
         }
         let mut bytes = Vec::new();
         match record.stored_at {
@@ -191,7 +220,12 @@ impl Archive {
     ///
     /// # Errors
     /// Where a deflated record is damaged, or inflates to more than is left of the budget.
-    pub(super) fn extent(&mut self, name: &str, spool: &mut Spool, limits: &Limits) -> Result<Extent, FormatError> {
+    pub(super) fn extent(
+        &mut self,
+        name: &str,
+        spool: &mut Spool,
+        limits: &Limits,
+    ) -> Result<Extent, FormatError> {
         let path = self.file.path().to_owned();
         let Some(record) = self.record(name).cloned() else {
             return Err(FormatError::NotTorch { path, what: format!("it has no entry `{name}`") });
@@ -202,7 +236,12 @@ impl Archive {
         spool.inflated = spool.inflated.saturating_add(record.size);
         if spool.inflated > limits.inflated_bytes {
             let what = "what its compressed entries inflate to".to_owned();
-            return Err(FormatError::TooLarge { path, what, size: spool.inflated, limit: limits.inflated_bytes });
+            return Err(FormatError::TooLarge {
+                path,
+                what,
+                size: spool.inflated,
+                limit: limits.inflated_bytes,
+            });
         }
         let io = |source| FormatError::io(&path, "inflate", source);
         let mut file = tempfile::tempfile().map_err(io)?;
@@ -214,10 +253,12 @@ impl Archive {
     /// Inflates a record, never more than its declared size; the zip crate checks the CRC.
     fn inflate(&mut self, record: &Record, into: &mut dyn Write) -> Result<(), FormatError> {
         let path = self.file.path().to_owned();
-        let error = |what: String| FormatError::Record { path: path.clone(), entry: record.name.clone(), what };
+        let error =
+            |what: String| FormatError::Record { path: path.clone(), entry: record.name.clone(), what };
         let entry = self.zip.by_index(record.place).map_err(|error| damaged(&path, &error))?;
         let mut limited = entry.take(record.size.saturating_add(1));
-        let count = io::copy(&mut limited, into).map_err(|source| error(format!("cannot be inflated: {source}")))?;
+        let count =
+            io::copy(&mut limited, into).map_err(|source| error(format!("cannot be inflated: {source}")))?;
         if count != record.size {
             return Err(error(format!("does not inflate to the {} bytes it declares", record.size)));
         }

@@ -146,7 +146,8 @@ impl<'g> Builder<'g> {
             Some(class) => (self.global("torch", class)?, numel),
             None => (self.global("torch.storage", "UntypedStorage")?, nbytes),
         };
-        let (kind, key, location) = (self.constant("storage")?, self.constant("")?, self.constant(tensor.location)?);
+        let (kind, key, location) =
+            (self.constant("storage")?, self.constant("")?, self.constant(tensor.location)?);
         let size = self.int(size)?;
         let id = self.tuple(&[kind, class, key, location, size])?;
         let storage = self.graph.add(BINPERSID, &[id], Span::default())?;

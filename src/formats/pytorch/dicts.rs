@@ -1,6 +1,6 @@
 //! Finds the dict of tensors in a graph, and what lies beside it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::super::{FormatError, Other};
@@ -13,6 +13,10 @@ use super::tensors::{self, Meaning};
 fn is_skipped(key: &str) -> bool {
     key.to_ascii_lowercase().contains("optim") || matches!(key, "callbacks" | "loops" | "lr_schedulers")
 }
+
+/// How deep dicts are looked into; what lies deeper is passed through whole. Real files have up to
+/// five levels, and without a bound the joined keys of a hostile file grow with the square of its size.
+const MAX_DEPTH: usize = 64;
 
 /// A value in the chosen dict or one nested in it.
 pub(super) struct Leaf {
@@ -86,7 +90,7 @@ fn candidates(graph: &Graph) -> Vec<(Place, usize)> {
         }
         let count = direct_tensors(graph, node);
         // Dicts below the root are looked at even where the root holds tensors: one may be `state_dict`.
-        let look_below = count == 0 || place.path.is_empty();
+        let look_below = (count == 0 || place.path.is_empty()) && place.path.len() < MAX_DEPTH;
         if count > 0 {
             found.push((place.clone(), count));
         }
@@ -114,7 +118,8 @@ pub(super) fn choose(graph: &Graph, at: Option<&str>, file: &Path) -> Result<Opt
         return find(graph, at, file).map(Some);
     }
     let mut found = candidates(graph);
-    let named = |name: &str| found.iter().position(|(place, _)| place.path.len() == 1 && place.path[0] == name);
+    let named =
+        |name: &str| found.iter().position(|(place, _)| place.path.len() == 1 && place.path[0] == name);
     let position = if found.len() <= 1 {
         (!found.is_empty()).then_some(0)
     } else if let Some(position) = named("state_dict") {
@@ -122,7 +127,8 @@ pub(super) fn choose(graph: &Graph, at: Option<&str>, file: &Path) -> Result<Opt
     } else if let Some(position) = found.iter().position(|(place, _)| place.path.is_empty()) {
         Some(position)
     } else {
-        let usual: Vec<usize> = ["model", "model_state_dict", "module"].into_iter().filter_map(named).collect();
+        let usual: Vec<usize> =
+            ["model", "model_state_dict", "module"].into_iter().filter_map(named).collect();
         if let &[position] = usual.as_slice() {
             Some(position)
         } else {
@@ -140,10 +146,12 @@ fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
     let mut nearest: Option<(String, Vec<String>)> = None;
     let mut seen = HashSet::new();
     while let Some((place, rest)) = pending.pop() {
-        let Some(node) = place.node().filter(|&node| graph.is_dict(node) && seen.insert((node, rest.len()))) else {
+        let Some(node) = place.node().filter(|&node| graph.is_dict(node) && seen.insert((node, rest.len())))
+        else {
             continue;
         };
-        if rest.is_empty() && tree(graph, node, file)?.leaves.iter().any(|leaf| is_tensor(graph, leaf.value)) {
+        if rest.is_empty() && tree(graph, node, file)?.leaves.iter().any(|leaf| is_tensor(graph, leaf.value))
+        {
             return Ok(place);
         }
         let below = sub_dicts(graph, node);
@@ -153,8 +161,9 @@ fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
         }
         for (key, dict) in below.into_iter().rev() {
             let after = rest.strip_prefix(key.as_str());
-            let after = after.and_then(|after| if after.is_empty() { Some(after) } else { after.strip_prefix('.') });
-            if let (Some(after), false) = (after, rest.is_empty()) {
+            let after =
+                after.and_then(|after| if after.is_empty() { Some(after) } else { after.strip_prefix('.') });
+            if let (Some(after), false) = (after, rest.is_empty() || place.path.len() >= MAX_DEPTH) {
                 let mut next = place.clone();
                 next.path.push(key);
                 next.way.push(dict);
@@ -163,16 +172,17 @@ fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
         }
     }
     let (path, there) = nearest.unwrap_or_default();
-    let there = there.into_iter().map(|key| if path.is_empty() || path == at { key } else { format!("{path}.{key}") });
+    let there = there.into_iter().map(|key| if path.is_empty() { key } else { format!("{path}.{key}") });
     Err(FormatError::NoTensors { path: file.to_owned(), at: at.to_owned(), there: there.collect() })
 }
 
-/// Whether a dict belongs to the state dict around it: its keys are text and it leads to a tensor.
-fn is_branch(graph: &Graph, dict: NodeId) -> bool {
+/// Whether a dict belongs to the state dict around it: it leads to a tensor through text keys.
+/// `barren` collects the dicts that are known not to.
+fn is_branch(graph: &Graph, dict: NodeId, barren: &mut HashSet<NodeId>) -> bool {
     let mut seen = HashSet::new();
     let mut pending = vec![dict];
     while let Some(dict) = pending.pop() {
-        if !seen.insert(dict) {
+        if barren.contains(&dict) || !seen.insert(dict) {
             continue;
         }
         for (key, value) in graph.items(dict) {
@@ -185,6 +195,7 @@ fn is_branch(graph: &Graph, dict: NodeId) -> bool {
             }
         }
     }
+    barren.extend(seen);
     false
 }
 
@@ -196,7 +207,14 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
     let mut tree = Tree { dicts: Vec::new(), leaves: Vec::new() };
     let mut keys = HashSet::new();
     let mut inside = HashSet::from([chosen]);
-    tree.dicts.push(Branch { node: chosen, key_node: None, prefix: String::new(), parent: 0, untouched: Vec::new() });
+    let mut barren = HashSet::new();
+    tree.dicts.push(Branch {
+        node: chosen,
+        key_node: None,
+        prefix: String::new(),
+        parent: 0,
+        untouched: Vec::new(),
+    });
     // The items still to be listed, of the innermost dict last.
     let mut open = vec![(0, graph.items(chosen).into_iter())];
     while let Some((dict, items)) = open.last_mut() {
@@ -210,7 +228,8 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
             continue;
         };
         let key = format!("{}{text}", tree.dicts[dict].prefix);
-        let nested = graph.is_dict(value) && !is_skipped(&text) && !inside.contains(&value) && is_branch(graph, value);
+        let candidate = graph.is_dict(value) && !is_skipped(&text) && !inside.contains(&value);
+        let nested = candidate && open.len() < MAX_DEPTH && is_branch(graph, value, &mut barren);
         if !keys.insert(key.clone()) {
             return Err(FormatError::DuplicateKey { path: file.to_owned(), key });
         }
@@ -218,7 +237,13 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
             inside.insert(value);
             open.push((tree.dicts.len(), graph.items(value).into_iter()));
             let prefix = format!("{key}.");
-            tree.dicts.push(Branch { node: value, key_node: Some(key_node), prefix, parent: dict, untouched: Vec::new() });
+            tree.dicts.push(Branch {
+                node: value,
+                key_node: Some(key_node),
+                prefix,
+                parent: dict,
+                untouched: Vec::new(),
+            });
         } else {
             tree.leaves.push(Leaf { key, key_node, value, dict });
         }
@@ -245,10 +270,17 @@ pub(super) fn others(graph: &Graph, chosen: Option<&Place>) -> Vec<Other> {
 }
 
 fn listed(graph: &Graph, dict: NodeId, prefix: &str, but: Option<&str>) -> Vec<Other> {
-    let items = graph.items(dict).into_iter();
-    let named = items.map(|(key, value)| (graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned()), value));
-    let others = named.filter(|(key, _)| Some(key.as_str()) != but);
-    others.map(|(key, value)| Other { path: format!("{prefix}{key}"), what: describe(graph, value) }).collect()
+    // One value may stand under many keys: it is described once.
+    let mut known: HashMap<NodeId, String> = HashMap::new();
+    let mut others = Vec::new();
+    for (key, value) in graph.items(dict) {
+        let key = graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned());
+        if Some(key.as_str()) != but {
+            let what = known.entry(value).or_insert_with(|| describe(graph, value)).clone();
+            others.push(Other { path: format!("{prefix}{key}"), what });
+        }
+    }
+    others
 }
 
 /// Says in a few words what a value is.

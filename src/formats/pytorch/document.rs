@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
 
-use super::archive::{Archive, Record, Spool};
+use super::archive::{Archive, Spool};
 use super::dicts::{self, Place, Tree};
 use super::graph::{Graph, NodeId};
 use super::machine;
@@ -15,7 +15,7 @@ use super::opcode::{self, *};
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits};
 use crate::formats::error::Foreign;
-use crate::formats::{Extent, FormatError, SourceFile, Storage, StoredTensor};
+use crate::formats::{FormatError, SourceFile, Storage, StoredTensor};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// A torch file that has been read.
@@ -24,10 +24,10 @@ pub(in crate::formats) struct Document {
     pub(super) graph: Graph,
     /// The name of the archive's root folder.
     pub(super) root_folder: String,
-    /// All records but `data.pkl` and the storages, with their bytes; small in every file of torch.
-    pub(super) records: Vec<Record>,
-    /// Where the bytes of every record are.
-    pub(super) extents: IndexMap<String, Extent>,
+    /// The names of all records, in order.
+    pub(super) records: Vec<String>,
+    /// The records that are neither `data.pkl` nor a storage that the pickle names.
+    pub(super) side_records: IndexMap<String, Storage>,
     /// The storages that the pickle names, by key.
     pub(super) storages: IndexMap<String, Arc<Storage>>,
     /// Whether the records lie as torch lays them.
@@ -58,6 +58,9 @@ pub(in crate::formats) fn open(
     if archive.record("byteorder").is_some() && archive.read("byteorder", 16)? != b"little" {
         return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind: Foreign::BigEndian });
     }
+    // torch can be told to align to more than 64 bytes; the archive writer is not.
+    let aligned =
+        archive.record(".storage_alignment").is_none() || archive.read(".storage_alignment", 16)? == b"64";
     let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
     let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
@@ -65,7 +68,7 @@ pub(in crate::formats) fn open(
         offset: error.offset,
         what: error.what,
     })?;
-    let (extents, storages) = locate(&mut archive, &graph, limits, path)?;
+    let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
     let place = dicts::choose(&graph, at, path)?;
     let chosen = place.as_ref().and_then(|place| place.way.last().copied());
     let tree = match chosen {
@@ -75,10 +78,10 @@ pub(in crate::formats) fn open(
     let mut document = Document {
         path: path.to_owned(),
         root_folder: archive.root.clone(),
-        torch_layout: archive.has_torch_layout(),
-        records: archive.records,
+        torch_layout: aligned && archive.has_torch_layout(),
+        records: archive.records.into_iter().map(|record| record.name).collect(),
         graph,
-        extents,
+        side_records,
         storages,
         place,
         tree,
@@ -91,19 +94,24 @@ pub(in crate::formats) fn open(
     checkpoint.others = dicts::others(graph, document.place.as_ref());
     let metadata = chosen.and_then(|chosen| module_versions(graph, chosen));
     let modules = metadata.map(|metadata| graph.items(metadata)).unwrap_or_default();
-    checkpoint.modules = modules.iter().filter_map(|item| graph.text(item.0)).map(|text| text.into_owned()).collect();
+    checkpoint.modules =
+        modules.iter().filter_map(|item| graph.text(item.0)).map(|text| text.into_owned()).collect();
     checkpoint.globals = globals(graph);
     checkpoint.document = Some(Arc::new(document));
     Ok(checkpoint)
 }
 
-type Located = (IndexMap<String, Extent>, IndexMap<String, Arc<Storage>>);
+type Located = (IndexMap<String, Storage>, IndexMap<String, Arc<Storage>>);
 
 /// Finds the bytes of all records, and checks those of the storages against what the pickle says.
-fn locate(archive: &mut Archive, graph: &Graph, limits: &Limits, path: &Path) -> Result<Located, FormatError> {
+fn locate(
+    archive: &mut Archive,
+    graph: &Graph,
+    limits: &Limits,
+    path: &Path,
+) -> Result<Located, FormatError> {
     let mut storages: IndexMap<String, Arc<Storage>> = IndexMap::new();
     let mut spool = Spool::default();
-    let mut extents = IndexMap::new();
     for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
         if graph.node(id).op == PERSID {
             let what = "a persistent id is text, torch writes tuples".to_owned();
@@ -116,7 +124,8 @@ fn locate(archive: &mut Archive, graph: &Graph, limits: &Limits, path: &Path) ->
             .map_err(|what| FormatError::NotTorch { path: path.to_owned(), what })?;
         let name = format!("data/{}", storage.key);
         let Some(record) = archive.record(&name) else {
-            let what = format!("the pickle names the storage `{}`, but there is no entry `{name}`", storage.key);
+            let what =
+                format!("the pickle names the storage `{}`, but there is no entry `{name}`", storage.key);
             return Err(FormatError::NotTorch { path: path.to_owned(), what });
         };
         if let Some(nbytes) = storage.nbytes.filter(|&nbytes| nbytes != record.size) {
@@ -126,18 +135,18 @@ fn locate(archive: &mut Archive, graph: &Graph, limits: &Limits, path: &Path) ->
         if !storages.contains_key(&storage.key) {
             let crc = record.crc;
             let extent = archive.extent(&name, &mut spool, limits)?;
-            storages.insert(storage.key, Arc::new(Storage { extent: extent.clone(), crc: Some(crc) }));
-            extents.insert(name, extent);
+            storages.insert(storage.key, Arc::new(Storage { extent, crc: Some(crc) }));
         }
     }
-    let names: Vec<String> = archive.records.iter().map(|record| record.name.clone()).collect();
-    for name in names {
-        if name != "data.pkl" && !extents.contains_key(&name) {
-            let extent = archive.extent(&name, &mut spool, limits)?;
-            extents.insert(name, extent);
+    let mut side_records = IndexMap::new();
+    for record in archive.records.clone() {
+        let is_storage = record.name.strip_prefix("data/").is_some_and(|key| storages.contains_key(key));
+        if record.name != "data.pkl" && !is_storage {
+            let extent = archive.extent(&record.name, &mut spool, limits)?;
+            side_records.insert(record.name, Storage { extent, crc: Some(record.crc) });
         }
     }
-    Ok((extents, storages))
+    Ok((side_records, storages))
 }
 
 /// The `_metadata` of a state dict: module paths and their versions.
@@ -213,7 +222,8 @@ impl Document {
                 if stop.load(Ordering::Relaxed) {
                     return Ok(());
                 }
-                let len = usize::try_from((extent.len - done).min(buffer.len() as u64)).unwrap_or(buffer.len());
+                let len =
+                    usize::try_from((extent.len - done).min(buffer.len() as u64)).unwrap_or(buffer.len());
                 extent.file.read_at(&mut buffer[..len], extent.offset + done)?;
                 hasher.update(&buffer[..len]);
                 done += len as u64;

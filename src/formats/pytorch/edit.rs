@@ -43,7 +43,9 @@ pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool 
     let at_root = document.place.as_ref().is_none_or(|place| place.path.is_empty());
     output.tensors.len() == source.entries.len()
         && output.tensors.iter().enumerate().all(kept)
-        && modules.filter_map(|module| Some((module, output.modules.get(module)?))).all(|(old, new)| new == &[old.clone()])
+        && modules
+            .filter_map(|module| Some((module, output.modules.get(module)?)))
+            .all(|(old, new)| new.as_slice() == std::slice::from_ref(old))
         && (at_root || (output.record.is_none() && !output.weights_only))
 }
 
@@ -72,8 +74,8 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
     };
     let mut editor = Editor { output, path, builder: Builder::new(&mut graph), new: HashMap::new() };
     let root = match document {
-        Some(document) => editor.into_source(document)?,
-        None => editor.into_new_dict()?,
+        Some(document) => editor.fill_source(document)?,
+        None => editor.fill_new_dict()?,
     };
     let new = editor.new;
     graph.root = root;
@@ -82,7 +84,7 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
 
 impl<'a> Editor<'a, '_> {
     /// A plain dict, as `torch.save` of what safetensors' `load_file` returns.
-    fn into_new_dict(&mut self) -> Result<NodeId, FormatError> {
+    fn fill_new_dict(&mut self) -> Result<NodeId, FormatError> {
         let root = self.done(|builder| builder.dict())?;
         let mut items = Vec::with_capacity(self.output.tensors.len());
         let mut keys = HashSet::new();
@@ -98,7 +100,7 @@ impl<'a> Editor<'a, '_> {
         Ok(root)
     }
 
-    fn into_source(&mut self, document: &Document) -> Result<NodeId, FormatError> {
+    fn fill_source(&mut self, document: &Document) -> Result<NodeId, FormatError> {
         let root = document.graph.root;
         let Some(place) = &document.place else {
             if !self.output.tensors.is_empty() {
@@ -173,7 +175,13 @@ impl<'a> Editor<'a, '_> {
     }
 
     /// The source's key object where the entry keeps its key, else a new one.
-    fn key_node(&mut self, document: &Document, index: usize, dict: usize, text: &str) -> Result<NodeId, FormatError> {
+    fn key_node(
+        &mut self,
+        document: &Document,
+        index: usize,
+        dict: usize,
+        text: &str,
+    ) -> Result<NodeId, FormatError> {
         let tensor = &self.output.tensors[index];
         let entry = match tensor.content {
             Content::Kept { entry } => Some(entry),
@@ -202,13 +210,16 @@ impl<'a> Editor<'a, '_> {
                     EntryData::Stored(tensor) => tensor.extent(),
                     EntryData::Opaque { .. } => None,
                 };
-                let extent = extent.ok_or_else(|| self.wrong(format!("`{}` is not contiguous", entry.key)))?;
+                let extent =
+                    extent.ok_or_else(|| self.wrong(format!("`{}` is not contiguous", entry.key)))?;
                 (&entry.spec, Bytes::Extent(extent), None)
             }
             Content::Produced { tensor, like } => (tensor.spec(), Bytes::Produce(*tensor), *like),
         };
         let plain = document.zip(like).and_then(|(document, like)| document.plains.get(like)?.as_ref());
-        let id = document.zip(plain).and_then(|(document, plain)| tensors::storage_id(&document.graph, plain.storage).ok());
+        let id = document
+            .zip(plain)
+            .and_then(|(document, plain)| tensors::storage_id(&document.graph, plain.storage).ok());
         let new = NewTensor {
             spec,
             location: id.as_ref().map_or("cpu", |id| &id.location),

@@ -81,7 +81,8 @@ fn to_memoize(graph: &Graph) -> Vec<bool> {
         let place = id.0 as usize;
         if seen[place] {
             // A small constant is written again, as Python does; what is larger gets an entry.
-            memoize[place] |= graph.literal(id).len() > 9 || !graph.node(id).operands.is_empty() || is_mutable(graph, id);
+            memoize[place] |=
+                graph.literal(id).len() > 9 || !graph.node(id).operands.is_empty() || is_mutable(graph, id);
             continue;
         }
         seen[place] = true;

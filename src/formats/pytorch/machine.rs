@@ -114,7 +114,9 @@ impl Machine {
                 self.graph.root = root;
                 return Ok(true);
             }
-            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET => self.literal(code, 0)?,
+            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET => {
+                self.literal(code, 0)?
+            }
             BININT1 | EXT1 => self.literal(code, 1)?,
             BININT2 | EXT2 => self.literal(code, 2)?,
             BININT | EXT4 => self.literal(code, 4)?,

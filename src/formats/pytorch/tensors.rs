@@ -179,7 +179,9 @@ pub(super) fn meaning(graph: &Graph, id: NodeId) -> Result<Meaning, String> {
                     return Ok(Meaning::Opaque(format!("tensor subclass {}", class.unwrap_or_default())));
                 }
                 if function.starts_with("_rebuild_parameter") {
-                    let &[data, requires_grad, ..] = inner else { return Err(format!("{function} has too few arguments")) };
+                    let &[data, requires_grad, ..] = inner else {
+                        return Err(format!("{function} has too few arguments"));
+                    };
                     parameter = Some(graph.boolean(requires_grad).unwrap_or(true));
                     id = data;
                     continue;
@@ -201,7 +203,12 @@ pub(super) fn meaning(graph: &Graph, id: NodeId) -> Result<Meaning, String> {
     Ok(Meaning::Opaque("a tensor in too many wrappers".to_owned()))
 }
 
-fn rebuild(graph: &Graph, name: &str, arguments: &[NodeId], parameter: Option<bool>) -> Result<Meaning, String> {
+fn rebuild(
+    graph: &Graph,
+    name: &str,
+    arguments: &[NodeId],
+    parameter: Option<bool>,
+) -> Result<Meaning, String> {
     let plain_arguments = match name {
         "_rebuild_tensor" => 4,
         "_rebuild_tensor_v2" => 6,
@@ -223,7 +230,9 @@ fn rebuild(graph: &Graph, name: &str, arguments: &[NodeId], parameter: Option<bo
     let id = storage_id(graph, storage)?;
     let dtype = match (id.dtype, arguments.get(6)) {
         (_, Some(&dtype)) if name == "_rebuild_tensor_v3" => {
-            let Some((_, dtype)) = graph.global(dtype) else { return Err("the dtype is no dtype of torch".to_owned()) };
+            let Some((_, dtype)) = graph.global(dtype) else {
+                return Err("the dtype is no dtype of torch".to_owned());
+            };
             let known = DTYPES.iter().find(|row| row.0 == dtype).map(|row| row.1);
             let Some(known) = known else { return Ok(Meaning::Opaque(format!("a tensor of dtype {dtype}"))) };
             known
@@ -239,9 +248,12 @@ fn rebuild(graph: &Graph, name: &str, arguments: &[NodeId], parameter: Option<bo
     };
     let shape = numbers(shape, "shape")?;
     let strides = numbers(stride, "stride")?;
-    let offset = graph.int(offset).and_then(|offset| u64::try_from(offset).ok()).ok_or("has an invalid offset")?;
-    let requires_grad = parameter.or_else(|| rest.first().and_then(|&flag| graph.boolean(flag))).unwrap_or(false);
-    let plain = Plain { storage, dtype, shape, strides, offset, requires_grad, parameter: parameter.is_some() };
+    let offset =
+        graph.int(offset).and_then(|offset| u64::try_from(offset).ok()).ok_or("has an invalid offset")?;
+    let requires_grad =
+        parameter.or_else(|| rest.first().and_then(|&flag| graph.boolean(flag))).unwrap_or(false);
+    let plain =
+        Plain { storage, dtype, shape, strides, offset, requires_grad, parameter: parameter.is_some() };
     check_reach(&plain, id.nbytes)?;
     Ok(Meaning::Plain(plain))
 }
@@ -269,9 +281,9 @@ fn check_reach(plain: &Plain, storage_bytes: Option<u64>) -> Result<(), String> 
     let reach = if count == 0 {
         Some(0)
     } else {
-        let dims = plain.shape.iter().zip(&plain.strides);
-        let last = dims.fold(Some(plain.offset), |sum, (&dim, &stride)| {
-            sum?.checked_add(dim.saturating_sub(1).checked_mul(stride)?)
+        let mut dims = plain.shape.iter().zip(&plain.strides);
+        let last = dims.try_fold(plain.offset, |sum, (&dim, &stride)| {
+            sum.checked_add(dim.saturating_sub(1).checked_mul(stride)?)
         });
         last.and_then(|last| last.checked_add(1)).and_then(|end| end.checked_mul(itemsize))
     };

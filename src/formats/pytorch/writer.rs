@@ -47,23 +47,24 @@ fn emit(graph: &Graph, path: &Path) -> Result<Emission, FormatError> {
 fn write_again(document: &Document, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
     let emission = emit(&document.graph, out.path())?;
     let mut archive = ArchiveWriter::new(out, &document.root_folder);
-    for record in &document.records {
-        if record.name == "data.pkl" {
-            archive.record("data.pkl", &emission.bytes)?;
-            continue;
-        }
-        let storage = record.name.strip_prefix("data/").and_then(|key| document.storages.get(key));
-        match (storage, document.extents.get(&record.name)) {
-            (Some(storage), _) => write_storage(&mut archive, &record.name, storage)?,
-            (None, Some(extent)) => write_record(&mut archive, document, &record.name, extent)?,
-            (None, None) => {}
+    for name in &document.records {
+        if name == "data.pkl" {
+            archive.record(name, &emission.bytes)?;
+        } else if let Some(record) = document.side_records.get(name) {
+            write_record(&mut archive, document, name, record)?;
+        } else if let Some(storage) = name.strip_prefix("data/").and_then(|key| document.storages.get(key)) {
+            write_storage(&mut archive, name, storage)?;
         }
     }
     archive.finish()
 }
 
 /// A storage as it is; its recorded CRC is being verified in another thread.
-fn write_storage(archive: &mut ArchiveWriter<'_, '_>, name: &str, storage: &Storage) -> Result<(), FormatError> {
+fn write_storage(
+    archive: &mut ArchiveWriter<'_, '_>,
+    name: &str,
+    storage: &Storage,
+) -> Result<(), FormatError> {
     archive.stream(name, storage.extent.len, |out| match storage.crc {
         Some(crc) => {
             out.copy(&storage.extent)?;
@@ -82,14 +83,13 @@ fn write_record(
     archive: &mut ArchiveWriter<'_, '_>,
     document: &Document,
     name: &str,
-    extent: &Extent,
+    record: &Storage,
 ) -> Result<(), FormatError> {
-    let recorded = document.records.iter().find(|record| record.name == name).map(|record| record.crc);
-    archive.stream(name, extent.len, |out| {
+    archive.stream(name, record.extent.len, |out| {
         let mut crc = crc32fast::Hasher::new();
-        out.copy_hashing(extent, &mut crc)?;
+        out.copy_hashing(&record.extent, &mut crc)?;
         let found = crc.finalize();
-        match recorded {
+        match record.crc {
             Some(recorded) if recorded != found => {
                 let entry = format!("{}/{name}", document.root_folder);
                 Err(FormatError::Crc { path: document.path.clone(), entry, recorded, found })
@@ -154,11 +154,12 @@ fn write_changed(
 ) -> Result<(), FormatError> {
     let path = out.path();
     let root = document.map_or_else(|| root_folder(path), |document| document.root_folder.clone());
-    let has = |name: &str| document.is_none_or(|document| document.extents.contains_key(name));
+    let has = |name: &str| document.is_none_or(|document| document.side_records.contains_key(name));
     let mut archive = ArchiveWriter::new(out, &root);
     archive.record("data.pkl", &emission.bytes)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
-    let own: [(&str, &[u8]); 3] = [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];
+    let own: [(&str, &[u8]); 3] =
+        [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];
     for (name, value) in own {
         if has(name) {
             archive.record(name, value)?;
@@ -171,20 +172,27 @@ fn write_changed(
             OutStorage::New(new) => write_new(&mut archive, &name, &new)?,
         }
     }
-    let written: HashSet<&str> = own.iter().map(|row| row.0).chain(["version", ".data/serialization_id"]).collect();
-    for (name, extent) in document.iter().flat_map(|document| &document.extents) {
-        if let (false, false, Some(document)) = (written.contains(name.as_str()), name.starts_with("data/"), document) {
-            write_record(&mut archive, document, name, extent)?;
+    let written: HashSet<&str> =
+        own.iter().map(|row| row.0).chain(["version", ".data/serialization_id"]).collect();
+    for (name, record) in document.iter().flat_map(|document| &document.side_records) {
+        if let (false, false, Some(document)) =
+            (written.contains(name.as_str()), name.starts_with("data/"), document)
+        {
+            write_record(&mut archive, document, name, record)?;
         }
     }
-    match document.and_then(|document| Some((document, document.extents.get("version")?))) {
-        Some((document, extent)) => write_record(&mut archive, document, "version", extent)?,
+    match document.and_then(|document| Some((document, document.side_records.get("version")?))) {
+        Some((document, record)) => write_record(&mut archive, document, "version", record)?,
         None => archive.record("version", b"3\n")?,
     }
     archive.finish()
 }
 
-fn write_new(archive: &mut ArchiveWriter<'_, '_>, name: &str, new: &NewStorage<'_>) -> Result<(), FormatError> {
+fn write_new(
+    archive: &mut ArchiveWriter<'_, '_>,
+    name: &str,
+    new: &NewStorage<'_>,
+) -> Result<(), FormatError> {
     archive.stream(name, new.nbytes, |out| {
         let begin = out.position();
         let path = out.path();
@@ -223,5 +231,9 @@ impl Sink for Body<'_, '_> {
 fn root_folder(path: &Path) -> String {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    if stem.is_empty() || !path.to_str().is_some_and(str::is_ascii) { "archive".to_owned() } else { stem.to_owned() }
+    if stem.is_empty() || !path.to_str().is_some_and(str::is_ascii) {
+        "archive".to_owned()
+    } else {
+        stem.to_owned()
+    }
 }

@@ -1,0 +1,168 @@
+//! Lays out and writes a file.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::{MAX_HEADER, to_crate};
+use crate::formats::checkpoint::{Checkpoint, Content, EntryData, Output};
+use crate::formats::output::OutputFile;
+use crate::formats::{Extent, FormatError, Produce, Sink};
+use crate::tensor::TensorSpec;
+
+/// What one tensor of the output is made from.
+enum Source<'a> {
+    Extent(Extent),
+    Produce(&'a dyn Produce),
+}
+
+struct Planned<'a> {
+    key: &'a str,
+    spec: TensorSpec,
+    nbytes: u64,
+    source: Source<'a>,
+}
+
+/// Writes a safetensors file: the header in the order of the output's tensors, the data by falling
+/// element size, so that every tensor is aligned to its elements (as the crate orders it).
+///
+/// # Errors
+/// Where safetensors cannot hold a tensor or what the source holds besides tensors, and where
+/// reading or writing fails.
+pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+    let path = out.path();
+    if !output.weights_only && !output.source.others.is_empty() {
+        let others = output.source.others.iter().map(|other| other.path.clone()).collect();
+        return Err(FormatError::OthersLost {
+            path: path.to_owned(),
+            input: output.source.path.clone(),
+            others,
+        });
+    }
+    let planned = plan(output, path)?;
+    let mut order: Vec<&Planned<'_>> = planned.iter().collect();
+    order.sort_by_key(|tensor| std::cmp::Reverse(tensor.spec.dtype.bits()));
+
+    let mut offsets = HashMap::with_capacity(order.len());
+    let mut end = 0u64;
+    for tensor in &order {
+        let from = end;
+        end = end.checked_add(tensor.nbytes).ok_or_else(|| too_large(path, tensor.key))?;
+        offsets.insert(tensor.key, (from, end));
+    }
+    let header = header(output, &planned, &offsets);
+    if header.len() as u64 > MAX_HEADER {
+        let (size, limit) = (header.len() as u64, MAX_HEADER);
+        return Err(FormatError::TooLarge {
+            path: path.to_owned(),
+            what: "the header".to_owned(),
+            size,
+            limit,
+        });
+    }
+    out.write(&(header.len() as u64).to_le_bytes())?;
+    out.write(&header)?;
+    for tensor in order {
+        let begin = out.position();
+        match &tensor.source {
+            Source::Extent(extent) => out.copy(extent)?,
+            Source::Produce(produce) => produce.produce(&mut Body { out })?,
+        }
+        if out.position() - begin != tensor.nbytes {
+            let what = format!("`{}` came with another number of bytes than its spec says", tensor.key);
+            return Err(FormatError::Output { path: path.to_owned(), what });
+        }
+    }
+    Ok(())
+}
+
+fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, FormatError> {
+    let mut planned = Vec::with_capacity(output.tensors.len());
+    let mut keys = HashSet::with_capacity(output.tensors.len());
+    for tensor in &output.tensors {
+        let key = tensor.key.as_str();
+        if !keys.insert(key) || key == "__metadata__" {
+            let what = format!("the key `{key}` is written twice or is reserved");
+            return Err(FormatError::Output { path: path.to_owned(), what });
+        }
+        let (spec, source) = match &tensor.content {
+            Content::Kept { entry } => kept(output.source, *entry, path)?,
+            Content::Produced { tensor, .. } => (tensor.spec().clone(), Source::Produce(*tensor)),
+        };
+        if to_crate(spec.dtype).is_none() {
+            return Err(FormatError::CannotHold {
+                path: path.to_owned(),
+                key: key.to_owned(),
+                dtype: spec.dtype,
+            });
+        }
+        let nbytes = spec.nbytes().ok_or_else(|| too_large(path, key))?;
+        planned.push(Planned { key, spec, nbytes, source });
+    }
+    Ok(planned)
+}
+
+fn kept<'a>(source: &Checkpoint, entry: usize, path: &Path) -> Result<(TensorSpec, Source<'a>), FormatError> {
+    let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
+    let entry =
+        source.entries.get(entry).ok_or_else(|| wrong(format!("there is no source entry {entry}")))?;
+    match &entry.data {
+        EntryData::Stored(tensor) => {
+            let extent =
+                tensor.extent().ok_or_else(|| wrong(format!("`{}` is not contiguous", entry.key)))?;
+            Ok((entry.spec.clone(), Source::Extent(extent)))
+        }
+        EntryData::Opaque { what } => Err(FormatError::OpaqueEntry {
+            path: path.to_owned(),
+            key: entry.key.clone(),
+            what: what.clone(),
+        }),
+    }
+}
+
+fn too_large(path: &Path, key: &str) -> FormatError {
+    let what = format!("`{key}` has no size in whole bytes, or the sizes overflow");
+    FormatError::Output { path: path.to_owned(), what }
+}
+
+/// The JSON text as the crate writes it, padded with spaces to a multiple of 8.
+fn header(output: &Output<'_>, planned: &[Planned<'_>], offsets: &HashMap<&str, (u64, u64)>) -> Vec<u8> {
+    let mut metadata = output.source.metadata.clone();
+    if let Some(record) = &output.record {
+        metadata.insert("migrate".to_owned(), record.clone());
+    }
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut parts = Vec::with_capacity(planned.len() + 1);
+    if output.source.has_metadata || !metadata.is_empty() {
+        let pairs: Vec<String> =
+            metadata.iter().map(|(key, value)| format!("{}:{}", quote(key), quote(value))).collect();
+        parts.push(format!("\"__metadata__\":{{{}}}", pairs.join(",")));
+    }
+    for tensor in planned {
+        let dims: Vec<String> = tensor.spec.shape.iter().map(u64::to_string).collect();
+        let dtype = to_crate(tensor.spec.dtype).map(|dtype| dtype.to_string()).unwrap_or_default();
+        let (from, to) = offsets.get(tensor.key).copied().unwrap_or_default();
+        parts.push(format!(
+            "{}:{{\"dtype\":\"{dtype}\",\"shape\":[{}],\"data_offsets\":[{from},{to}]}}",
+            quote(tensor.key),
+            dims.join(",")
+        ));
+    }
+    let mut header = format!("{{{}}}", parts.join(",")).into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    header
+}
+
+/// Takes the bytes of one tensor.
+struct Body<'o, 'f> {
+    out: &'o mut OutputFile<'f>,
+}
+
+impl Sink for Body<'_, '_> {
+    fn extent(&mut self, extent: &Extent) -> Result<(), FormatError> {
+        self.out.copy(extent)
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
+        self.out.write(bytes)
+    }
+}
