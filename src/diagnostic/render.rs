@@ -109,6 +109,8 @@ fn lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
     use crate::source::Span;
 
     const RULES: &str = "# why\nrename encoder.layers.* -> blocks.*\r\n\tdrop \u{1b}[2Jx\u{202e}y.z\n";
@@ -177,6 +179,19 @@ error[missing-key]: 2 keys of the model are missing
         let nowhere = Diagnostic::error("nowhere", "nowhere").primary(Span::new(7, 30, 3), "");
         for found in [ends, turned, nowhere] {
             assert!(show(found.clone()).starts_with(&format!("error[{}]", found.code)));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_text_no_control_is_shown(text in any::<String>(), start in 0usize..90, end in 0usize..90) {
+            let mut sources = Sources::new();
+            let file = sources.add(text.as_str(), format!("{RULES}{text}"));
+            let found = Diagnostic::error("some", text.as_str()).primary(Span::new(file, start, end), text.as_str());
+            let found = found.label(Span::new(file, end, start), "").note(text.as_str()).help(text);
+            let shown = render(&[found], &sources, false, 80);
+            let control = shown.chars().find(|char| *char != '\n' && printable(&char.to_string()) != char.to_string());
+            prop_assert_eq!(control, None, "{}", shown);
         }
     }
 }

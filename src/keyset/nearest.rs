@@ -265,6 +265,7 @@ fn text_distance(a: &str, b: &str) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn near<'a>(wanted: &str, candidates: &[&'a str]) -> Vec<&'a str> {
         nearest(wanted, candidates.iter().copied(), 3)
@@ -300,5 +301,16 @@ mod tests {
         assert_eq!(nearest_word("mrege", verbs), Some("merge"));
         assert_eq!(nearest_word("dims", verbs), Some("dim"));
         assert_eq!(nearest_word("delete", verbs), None);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_does_no_harm(wanted in "[a.*{}|,:/\"0é]{0,12}", keys in proptest::collection::vec("[a.0é]{0,8}", 0..6)) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            prop_assert!(near(&wanted, &keys).len() <= 3);
+            for key in &keys {
+                prop_assert_eq!(near(key, &[key]), [*key]);
+            }
+        }
     }
 }

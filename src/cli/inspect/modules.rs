@@ -10,6 +10,9 @@ use crate::tensor::{Dtype, TensorSpec};
 /// Deeper modules are not told apart, so that a hostile key costs no time.
 const MAX_SEGMENTS: usize = 64;
 
+/// A tree of more levels is no summary.
+const MAX_LEVELS: usize = 4;
+
 /// A tensor, and whether its bytes are its own or were counted at another key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tensor<'a> {
@@ -52,14 +55,10 @@ pub(super) struct Module {
 
 /// The tree that has as many levels as fit into `lines`, and at least one.
 pub(super) fn tree(tensors: &[Tensor<'_>], lines: usize) -> Vec<Module> {
-    let mut tree = levels(tensors, 1);
-    for depth in 2..=4 {
-        let deeper = levels(tensors, depth);
-        if deeper.len() > lines {
-            break;
-        }
-        tree = deeper;
-    }
+    let mut tree = levels(tensors, MAX_LEVELS);
+    let fits = |levels: &usize| tree.iter().filter(|module| module.depth < *levels).count() <= lines;
+    let shown = (2..=MAX_LEVELS).rev().find(fits).unwrap_or(1);
+    tree.retain(|module| module.depth < shown);
     tree
 }
 
