@@ -39,6 +39,17 @@ pub struct Change {
     pub added: Vec<(Entry, Option<EntryId>)>,
 }
 
+/// What becomes of a key while a statement is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flag {
+    Stays,
+    Goes,
+    /// It goes, and others come in its place.
+    GivesWay,
+    /// It stays, and others come behind it.
+    IsFollowed,
+}
+
 impl State {
     /// The entry of an id.
     pub fn entry(&self, id: EntryId) -> &Entry {
@@ -71,8 +82,10 @@ impl State {
         if change.removed.is_empty() && change.added.is_empty() {
             return;
         }
-        let removed: std::collections::HashSet<EntryId> = change.removed.iter().copied().collect();
-        for id in &removed {
+        // One flag a key, so that the pass over all keys below costs no look-ups.
+        let mut flags = vec![Flag::Stays; self.entries.len()];
+        for id in &change.removed {
+            flags[id.0 as usize] = Flag::Goes;
             let key = self.entry(*id).key.clone();
             self.by_key.remove(&key);
         }
@@ -80,18 +93,22 @@ impl State {
         let mut last = Vec::new();
         for (entry, place) in change.added {
             let id = self.remember(entry);
-            match place {
-                Some(place) => placed.entry(place).or_default().push(id),
-                None => last.push(id),
-            }
+            let Some(place) = place else {
+                last.push(id);
+                continue;
+            };
+            let flag = &mut flags[place.0 as usize];
+            *flag = if matches!(flag, Flag::Goes | Flag::GivesWay) { Flag::GivesWay } else { Flag::IsFollowed };
+            placed.entry(place).or_default().push(id);
         }
         let mut order = Vec::with_capacity(self.order.len());
         for id in std::mem::take(&mut self.order) {
-            if !removed.contains(&id) {
+            let flag = flags[id.0 as usize];
+            if matches!(flag, Flag::Stays | Flag::IsFollowed) {
                 order.push(id);
             }
-            if let Some(here) = placed.remove(&id) {
-                order.extend(here);
+            if matches!(flag, Flag::GivesWay | Flag::IsFollowed) {
+                order.extend(placed.remove(&id).unwrap_or_default());
             }
         }
         order.extend(last);

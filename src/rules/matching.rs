@@ -96,8 +96,10 @@ fn ends(pattern: &Pattern) -> (String, String) {
     let mut prefix = String::new();
     'places: for (index, place) in places.iter().enumerate() {
         let Place::Segment(atoms) = place else {
-            // The dot before a place of several segments may go with it.
-            prefix.truncate(prefix.trim_end_matches('.').len());
+            // A place that can be empty takes the dot before it along.
+            if !matches!(place, Place::Many { least: 1, .. }) {
+                prefix.truncate(prefix.trim_end_matches('.').len());
+            }
             break;
         };
         for atom in atoms {
