@@ -247,6 +247,11 @@ pub enum Content<'a> {
         /// parameter.
         like: Option<usize>,
     },
+    /// Another name of an earlier output tensor: torch shares the storage, safetensors holds it twice.
+    Tied {
+        /// The index of that tensor in the output.
+        to: usize,
+    },
 }
 
 /// An output file: what it takes over and what is new in it.

@@ -62,8 +62,10 @@ impl Place {
     }
 }
 
-pub(super) fn is_tensor(graph: &Graph, id: NodeId) -> bool {
-    !matches!(tensors::meaning(graph, id), Ok(Meaning::Other))
+/// Whether a value is some kind of tensor, told from the function that rebuilds it alone.
+fn is_tensor(graph: &Graph, id: NodeId) -> bool {
+    let global = graph.call(id).and_then(|(callable, _)| graph.global(callable));
+    global.is_some_and(|(module, name)| tensors::is_rebuild(&module, &name))
 }
 
 fn direct_tensors(graph: &Graph, dict: NodeId) -> usize {

@@ -37,7 +37,7 @@ pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool 
     let source = output.source;
     let kept = |(index, tensor): (usize, &crate::formats::OutputTensor<'_>)| match tensor.content {
         Content::Kept { entry } => entry == index && source.entries[index].key == tensor.key,
-        Content::Produced { .. } => false,
+        Content::Produced { .. } | Content::Tied { .. } => false,
     };
     let modules = source.modules.iter();
     let at_root = document.place.as_ref().is_none_or(|place| place.path.is_empty());
@@ -54,6 +54,8 @@ struct Editor<'a, 'g> {
     path: &'a Path,
     builder: Builder<'g>,
     new: HashMap<NodeId, NewStorage<'a>>,
+    /// The nodes of the output's tensors so far.
+    values: Vec<NodeId>,
 }
 
 /// An item of a dict under construction.
@@ -72,7 +74,8 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
         Some(document) => document.graph.clone(),
         None => Graph::over(Vec::from([PROTO, 2])),
     };
-    let mut editor = Editor { output, path, builder: Builder::new(&mut graph), new: HashMap::new() };
+    let mut editor =
+        Editor { output, path, builder: Builder::new(&mut graph), new: HashMap::new(), values: Vec::new() };
     let root = match document {
         Some(document) => editor.fill_source(document)?,
         None => editor.fill_new_dict()?,
@@ -186,6 +189,7 @@ impl<'a> Editor<'a, '_> {
         let entry = match tensor.content {
             Content::Kept { entry } => Some(entry),
             Content::Produced { like, .. } => like,
+            Content::Tied { .. } => None,
         };
         let leaf = entry.and_then(|entry| document.tree.leaves.get(entry));
         match leaf.filter(|leaf| leaf.key == tensor.key && leaf.dict == dict) {
@@ -194,8 +198,23 @@ impl<'a> Editor<'a, '_> {
         }
     }
 
-    /// The node of an output tensor.
+    /// The node of an output tensor; they are asked for in order.
     fn value(&mut self, index: usize) -> Result<NodeId, FormatError> {
+        let node = match self.output.tensors[index].content {
+            Content::Tied { to } => {
+                let key = &self.output.tensors[index].key;
+                let wrong =
+                    || self.wrong(format!("`{key}` is tied to a tensor that does not come before it"));
+                self.values.get(to).copied().ok_or_else(wrong)?
+            }
+            _ => self.own_value(index)?,
+        };
+        self.values.push(node);
+        Ok(node)
+    }
+
+    /// The node of a tensor that is not tied to another one.
+    fn own_value(&mut self, index: usize) -> Result<NodeId, FormatError> {
         let source = self.output.source;
         let tensor = &self.output.tensors[index];
         let document = source.document.as_deref();
@@ -215,6 +234,7 @@ impl<'a> Editor<'a, '_> {
                 (&entry.spec, Bytes::Extent(extent), None)
             }
             Content::Produced { tensor, like } => (tensor.spec(), Bytes::Produce(*tensor), *like),
+            Content::Tied { .. } => return Err(self.wrong(format!("`{}` is tied twice over", tensor.key))),
         };
         let plain = document.zip(like).and_then(|(document, like)| document.plains.get(like)?.as_ref());
         let id = document

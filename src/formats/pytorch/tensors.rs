@@ -142,6 +142,11 @@ pub(super) fn storage_id(graph: &Graph, id: NodeId) -> Result<StorageId, String>
     Ok(StorageId { key, location, dtype, nbytes })
 }
 
+/// Whether a function of torch rebuilds some kind of tensor.
+pub(super) fn is_rebuild(module: &str, name: &str) -> bool {
+    module.starts_with("torch") && (name.starts_with("_rebuild") || name == "_load_from_bytes")
+}
+
 /// Finds out what a node stands for.
 ///
 /// # Errors
@@ -191,11 +196,11 @@ pub(super) fn meaning(graph: &Graph, id: NodeId) -> Result<Meaning, String> {
             ("torch._utils" | "torch.sparse" | "torch.nested", name) if name.starts_with("_rebuild") => {
                 return rebuild(graph, name, arguments, parameter);
             }
-            (module, name) if module.starts_with("torch") && name.starts_with("_rebuild") => {
-                return Ok(Meaning::Opaque(format!("a tensor of {module}.{name}")));
-            }
             ("torch.storage", "_load_from_bytes") => {
                 return Ok(Meaning::Opaque("a storage in its own pickle".to_owned()));
+            }
+            (module, name) if is_rebuild(module, name) => {
+                return Ok(Meaning::Opaque(format!("a tensor of {module}.{name}")));
             }
             _ => return Ok(Meaning::Other),
         }

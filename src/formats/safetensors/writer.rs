@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{MAX_HEADER, to_crate};
-use crate::formats::checkpoint::{Checkpoint, Content, EntryData, Output};
+use crate::formats::checkpoint::{Checkpoint, Content, EntryData, Format, Output};
 use crate::formats::output::OutputFile;
 use crate::formats::{Extent, FormatError, Produce, Sink};
 use crate::tensor::TensorSpec;
 
 /// What one tensor of the output is made from.
+#[derive(Clone)]
 enum Source<'a> {
     Extent(Extent),
     Produce(&'a dyn Produce),
@@ -76,7 +77,7 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
 }
 
 fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, FormatError> {
-    let mut planned = Vec::with_capacity(output.tensors.len());
+    let mut planned: Vec<Planned<'_>> = Vec::with_capacity(output.tensors.len());
     let mut keys = HashSet::with_capacity(output.tensors.len());
     for tensor in &output.tensors {
         let key = tensor.key.as_str();
@@ -87,6 +88,14 @@ fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, For
         let (spec, source) = match &tensor.content {
             Content::Kept { entry } => kept(output.source, *entry, path)?,
             Content::Produced { tensor, .. } => (tensor.spec().clone(), Source::Produce(*tensor)),
+            Content::Tied { to } => {
+                let tied = planned.get(*to);
+                let wrong = || FormatError::Output {
+                    path: path.to_owned(),
+                    what: format!("`{key}` is tied to a tensor that does not come before it"),
+                };
+                tied.map(|tied| (tied.spec.clone(), tied.source.clone())).ok_or_else(wrong)?
+            }
         };
         if to_crate(spec.dtype).is_none() {
             return Err(FormatError::CannotHold {
@@ -127,6 +136,10 @@ fn too_large(path: &Path, key: &str) -> FormatError {
 /// The JSON text as the crate writes it, padded with spaces to a multiple of 8.
 fn header(output: &Output<'_>, planned: &[Planned<'_>], offsets: &HashMap<&str, (u64, u64)>) -> Vec<u8> {
     let mut metadata = output.source.metadata.clone();
+    if output.source.format == Format::TorchZip {
+        // transformers refuses files that do not say which framework their tensors come from.
+        metadata.insert("format".to_owned(), "pt".to_owned());
+    }
     if let Some(record) = &output.record {
         metadata.insert("migrate".to_owned(), record.clone());
     }

@@ -236,6 +236,38 @@ fn produced_tensors_of_every_dtype_are_read_back() {
 }
 
 #[test]
+fn tied_tensors_share_their_storage() {
+    let (_folder, path) = folder();
+    torch_file(&path, &pickle(dict(&[("w", tensor("0", 4, 0, &[4], &[1]))])), &[FOUR]);
+    let source = read(&path).unwrap();
+    let ones = Ones(TensorSpec::new(Dtype::F32, [2]));
+    let tensors = || {
+        vec![
+            OutputTensor { key: "a".to_owned(), content: Content::Produced { tensor: &ones, like: None } },
+            OutputTensor { key: "b".to_owned(), content: Content::Tied { to: 0 } },
+        ]
+    };
+    let out = path.with_file_name("out.pt");
+    write(&output(&source, tensors()), &out, &FORCE).unwrap();
+    let again = read(&out).unwrap();
+    let storages: Vec<_> = again
+        .entries
+        .iter()
+        .filter_map(|entry| match &entry.data {
+            EntryData::Stored(tensor) => Some(&tensor.storage),
+            EntryData::Opaque { .. } => None,
+        })
+        .collect();
+    assert!(storages.len() == 2 && std::sync::Arc::ptr_eq(storages[0], storages[1]));
+    let out = path.with_file_name("out.safetensors");
+    write(&Output { format: Format::Safetensors, ..output(&source, tensors()) }, &out, &FORCE).unwrap();
+    assert_eq!(keys(&read(&out).unwrap()), ["a", "b"]);
+    let mut backwards = tensors();
+    backwards.reverse();
+    assert_eq!(write(&output(&source, backwards), &out, &FORCE).unwrap_err().code(), "bad-output");
+}
+
+#[test]
 fn keys_go_to_the_nested_dict_that_they_begin_with() {
     let (_folder, path) = folder();
     let inner = dict(&[("w", tensor("0", 4, 0, &[4], &[1]))]);
