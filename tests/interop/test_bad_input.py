@@ -126,14 +126,16 @@ def test_a_rule_file_wrong_on_three_lines(refuses, small):
     refuses(small, USAGE, ["r.rules:1", "renam", "rename", "r.rules:3", "r.rules:4"], text=text)
 
 
-def test_a_rule_that_matches_nothing(refuses, small):
-    text = "rename a.* -> c.*\nrename bb.* -> d.*"
-    refuses(small, FAILED, ["r.rules:2", "bb.*", "b.w"], text=text)
+def test_a_rule_that_matches_nothing(refuses, tmp_path):
+    source = tmp_path / "in.pt"
+    torch.save({"encoder.layer.0.weight": torch.ones(2), "head.weight": torch.ones(2)}, source)
+    text = "rename head.* -> classifier.*\nrename encoder.layers.* -> blocks.*"
+    refuses(source, FAILED, ["r.rules:2", "encoder.layers.*", "encoder.layer.0.weight"], text=text)
 
 
 def test_two_rules_on_one_key(refuses, small):
     text = "rename {\n  a.* -> c.*\n  *.w -> *.weight except b.w\n}"
-    refuses(small, FAILED, ["r.rules:2", "r.rules:3", "a.w"], text=text)
+    refuses(small, FAILED, ["r.rules:3", "a.* -> c.*", "*.w -> *.weight", "`a.w`"], text=text)
 
 
 def test_a_swap_written_as_two_statements(refuses, small):
