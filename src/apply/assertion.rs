@@ -24,7 +24,9 @@ pub(super) fn check(plan: &Plan, source: &Checkpoint) -> Result<(), ApplyError> 
             stream.read(at, &mut buffer)?;
             for (index, element) in (at..).zip(buffer.chunks_exact(size)) {
                 let found = cast::get(dtype, element);
-                let same = found.is_some_and(|found| found == assertion.value || (found.is_nan() && assertion.value.is_nan()));
+                let same = found.is_some_and(|found| {
+                    found == assertion.value || (found.is_nan() && assertion.value.is_nan())
+                });
                 if !same {
                     let found = found.map_or_else(|| dtype.to_string(), |found| found.to_string());
                     let (key, wanted, span) = (assertion.key.to_string(), assertion.value, assertion.span);

@@ -89,7 +89,12 @@ impl Runs {
     }
 
     /// Calls `take` with (base element, count) for each piece of a run in `start..start + len`.
-    pub fn pieces<E>(&self, start: u64, len: u64, mut take: impl FnMut(u64, u64) -> Result<(), E>) -> Result<(), E> {
+    pub fn pieces<E>(
+        &self,
+        start: u64,
+        len: u64,
+        mut take: impl FnMut(u64, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let (mut at, end) = (start, start + len);
         while at < end {
             let (nth, within) = (at / self.len, at % self.len);

@@ -64,8 +64,11 @@ pub fn apply(
     assertion::check(plan, source)?;
     let single_names = destination.format == Format::Safetensors;
     let outputs: Vec<_> = plan.outputs().iter().filter(|output| !(single_names && output.tied)).collect();
-    let tied_left_out =
-        plan.outputs().iter().filter(|output| single_names && output.tied).map(|output| output.key.to_string());
+    let tied_left_out = plan
+        .outputs()
+        .iter()
+        .filter(|output| single_names && output.tied)
+        .map(|output| output.key.to_string());
     if single_names {
         ties::refuse(plan, source)?;
     }
@@ -78,7 +81,9 @@ pub fn apply(
         .collect::<Result<_, ApplyError>>()?;
     let tensors = outputs.iter().zip(&made).map(|(output, made)| {
         let content = match made {
-            Some(tensor) => Content::Produced { tensor, like: plan.arena().sources(output.expr).first().copied() },
+            Some(tensor) => {
+                Content::Produced { tensor, like: plan.arena().sources(output.expr).first().copied() }
+            }
             None => Content::Kept { entry: plan.arena().source(output.expr).unwrap_or_default() },
         };
         OutputTensor { key: output.key.to_string(), content }

@@ -233,7 +233,11 @@ impl Stream {
                 stream.read(start, &mut buffer)?;
                 cast.run(&buffer, out).map_err(|cast::OutOfRange { index, value }| FormatError::Value {
                     key: self.key.clone(),
-                    what: format!("element {} is {value}, which {} cannot hold", start + index, self.spec.dtype),
+                    what: format!(
+                        "element {} is {value}, which {} cannot hold",
+                        start + index,
+                        self.spec.dtype
+                    ),
                 })
             }
             Base::Fill(value) => {

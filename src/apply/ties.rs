@@ -13,7 +13,9 @@ pub(super) fn refuse(plan: &Plan, source: &Checkpoint) -> Result<(), ApplyError>
     let mut views: HashMap<*const crate::formats::Storage, Vec<(u64, u64, &str)>> = HashMap::new();
     for output in plan.outputs().iter().filter(|output| !output.tied) {
         let Some(index) = plan.arena().source(output.expr) else { continue };
-        let Some(EntryData::Stored(tensor)) = source.entries.get(index).map(|entry| &entry.data) else { continue };
+        let Some(EntryData::Stored(tensor)) = source.entries.get(index).map(|entry| &entry.data) else {
+            continue;
+        };
         let size = tensor.spec.dtype.bytes().unwrap_or(1);
         let dims = tensor.spec.shape.iter().zip(&tensor.strides);
         let reach: u64 = dims.map(|(&dim, &stride)| dim.saturating_sub(1).saturating_mul(stride)).sum();

@@ -167,22 +167,29 @@ fn tell(
     Ok(())
 }
 
-fn already(args: &MigrateArgs, checkpoint: &Checkpoint, target: &str, terminal: &Terminal) -> Result<Exit, Failure> {
+fn already(
+    args: &MigrateArgs,
+    checkpoint: &Checkpoint,
+    target: &str,
+    terminal: &Terminal,
+) -> Result<Exit, Failure> {
     if args.json {
         let value = json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
         terminal.print(&format!("{value:#}\n"))?;
     } else if !args.quiet {
         let name = printable(&checkpoint.path.display().to_string());
-        terminal.tell(&format!("{name} has the keys of {} already: nothing to do, nothing written\n", printable(target)));
+        terminal.tell(&format!(
+            "{name} has the keys of {} already: nothing to do, nothing written\n",
+            printable(target)
+        ));
     }
     Ok(Exit::Done)
 }
 
 /// What an output says of how it was made. No time and no path, so that equal runs give equal bytes.
 fn record(args: &PlanArgs, plan: &Plan) -> String {
-    let name = |path: Option<&Path>| {
-        path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned())
-    };
+    let name =
+        |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let value = json!({
         "rules": name(args.rules.as_deref()),
         "target": name(plan.target().map(Path::new)),

@@ -22,7 +22,11 @@ pub(super) struct Backup(Option<PathBuf>);
 ///
 /// # Errors
 /// Where the output would be the input.
-pub(super) fn of(input: Option<&Path>, output: Option<&Path>, backup: Option<&str>) -> Result<Place, Failure> {
+pub(super) fn of(
+    input: Option<&Path>,
+    output: Option<&Path>,
+    backup: Option<&str>,
+) -> Result<Place, Failure> {
     let usage = |message: String, help: &str| {
         Failure::new(Exit::Usage, Diagnostic::error("output", message).help(help))
     };
@@ -33,9 +37,10 @@ pub(super) fn of(input: Option<&Path>, output: Option<&Path>, backup: Option<&st
             "choose another name, or write `--in-place --backup .bak`",
         )),
         (Some(output), _) => Ok(Place { output: output.to_owned(), backup: None }),
-        (None, Some(suffix)) if suffix.is_empty() || suffix.contains('/') => {
-            Err(usage(format!("`{suffix}` is no suffix for a file name"), "write, for example, `--backup .bak`"))
-        }
+        (None, Some(suffix)) if suffix.is_empty() || suffix.contains('/') => Err(usage(
+            format!("`{suffix}` is no suffix for a file name"),
+            "write, for example, `--backup .bak`",
+        )),
         (None, suffix) => {
             let mut name = input.as_os_str().to_owned();
             name.push(suffix.unwrap_or(".bak"));
@@ -62,8 +67,14 @@ impl Place {
         };
         match taken {
             Some(path) if self.backup.is_some() => {
-                let diagnostic = Diagnostic::error("output-exists", format!("the backup `{}` exists already", path.display()));
-                Err(Failure::new(Exit::Usage, diagnostic.help("choose another suffix, or move the old backup away")))
+                let diagnostic = Diagnostic::error(
+                    "output-exists",
+                    format!("the backup `{}` exists already", path.display()),
+                );
+                Err(Failure::new(
+                    Exit::Usage,
+                    diagnostic.help("choose another suffix, or move the old backup away"),
+                ))
             }
             Some(path) => Err(FormatError::Exists { path: path.clone() }.into()),
             None => Ok(()),
@@ -78,8 +89,11 @@ impl Place {
         let Some(backup) = &self.backup else { return Ok(Backup(None)) };
         // Not every file system has hard links; a copy serves there.
         if fs::hard_link(&self.output, backup).is_err() {
-            fs::copy(&self.output, backup)
-                .map_err(|source| FormatError::Io { path: backup.clone(), doing: "write", source })?;
+            fs::copy(&self.output, backup).map_err(|source| FormatError::Io {
+                path: backup.clone(),
+                doing: "write",
+                source,
+            })?;
         }
         Ok(Backup(Some(backup.clone())))
     }

@@ -36,7 +36,10 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
                 terminal.print(&format!("{value:#}\n"))?;
             } else {
                 let name = printable(&checkpoint.path.display().to_string());
-                terminal.print(&format!("{name} has the keys of {} already: nothing to do\n", printable(target)))?;
+                terminal.print(&format!(
+                    "{name} has the keys of {} already: nothing to do\n",
+                    printable(target)
+                ))?;
             }
             return Ok(Exit::Done);
         }
@@ -51,7 +54,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         return Ok(Exit::Done);
     }
     terminal.show(&warnings, &sources);
-    let mut text = format!("{}", printable(&checkpoint.path.display().to_string()));
+    let mut text = printable(&checkpoint.path.display().to_string());
     let at = checkpoint.at.to_string();
     if !at.is_empty() {
         text.push_str(&format!(", at {}", printable(&at)));

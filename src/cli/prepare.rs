@@ -53,7 +53,9 @@ pub(super) struct Prepared {
 pub(super) enum Outcome {
     Plan(Box<Plan>),
     /// The checkpoint has the target's keys already, and the rules do not apply to it.
-    AlreadyMigrated { target: String },
+    AlreadyMigrated {
+        target: String,
+    },
 }
 
 /// Reads everything and proves the plan.
@@ -90,7 +92,9 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     }
     let outcome = match (planned.plan, target) {
         (Some(plan), _) => Outcome::Plan(Box::new(plan)),
-        (None, Some(target)) if planned.already_migrated => Outcome::AlreadyMigrated { target: target.origin },
+        (None, Some(target)) if planned.already_migrated => {
+            Outcome::AlreadyMigrated { target: target.origin }
+        }
         (None, _) => {
             warnings.extend(planned.problems.iter().map(Problem::diagnostic));
             return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });

@@ -68,7 +68,10 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn value(given: &str, sources: &mut Sources) -> Result<(String, Expr), Failure> {
     let Some((name, text)) = given.split_once('=') else {
         let diagnostic = Diagnostic::error("set", format!("`--set {given}` gives no value"));
-        return Err(Failure::new(Exit::Usage, diagnostic.help("write `--set NAME=VALUE`, such as `--set heads=16`")));
+        return Err(Failure::new(
+            Exit::Usage,
+            diagnostic.help("write `--set NAME=VALUE`, such as `--set heads=16`"),
+        ));
     };
     let file = sources.add(format!("--set {name}"), text);
     syntax::parse_value(text, file).map(|value| (name.trim().to_owned(), value)).map_err(|error| Failure {

@@ -73,8 +73,11 @@ impl Terminal {
     pub fn end(&self, result: Result<Exit, Failure>, json: bool) -> Exit {
         result.unwrap_or_else(|failure| {
             if json {
-                let problems: Vec<Value> =
-                    failure.diagnostics.iter().map(|diagnostic| diagnostic.to_json(&failure.sources)).collect();
+                let problems: Vec<Value> = failure
+                    .diagnostics
+                    .iter()
+                    .map(|diagnostic| diagnostic.to_json(&failure.sources))
+                    .collect();
                 let value = json!({ "problems": problems });
                 let _ = self.print(&format!("{value:#}\n"));
             }

@@ -1,6 +1,6 @@
 //! The expressions of a plan: which operations make a tensor of which source tensors.
 
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::tensor::TensorSpec;
 
 /// An expression of an [`Arena`].

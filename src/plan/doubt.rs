@@ -18,17 +18,24 @@ pub struct Unproved {
 }
 
 /// The statements that the shapes do not prove.
-pub(super) fn unproved(applied: &[Applied], arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Vec<Unproved> {
-    applied.iter().filter_map(|applied| {
-        let check = match applied.verb.doubt {
-            Doubt::None => None,
-            Doubt::Names if applied.explicit_names => names(applied, arena),
-            Doubt::Names => None,
-            Doubt::Order => order(applied, arena, spec_of_source),
-            Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
-        };
-        check.map(|check| Unproved { span: applied.span, check })
-    }).collect()
+pub(super) fn unproved(
+    applied: &[Applied],
+    arena: &Arena,
+    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
+) -> Vec<Unproved> {
+    applied
+        .iter()
+        .filter_map(|applied| {
+            let check = match applied.verb.doubt {
+                Doubt::None => None,
+                Doubt::Names if applied.explicit_names => names(applied, arena),
+                Doubt::Names => None,
+                Doubt::Order => order(applied, arena, spec_of_source),
+                Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
+            };
+            check.map(|check| Unproved { span: applied.span, check })
+        })
+        .collect()
 }
 
 /// Renames that choose names, between tensors of one spec.
@@ -40,11 +47,17 @@ fn names(applied: &Applied, arena: &Arena) -> Option<String> {
         let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
         let spec = arena.spec(moved.expr);
         match first.get(spec) {
-            Some(other) if last(&other.to) == last(&moved.to) || other.to.matches('.').count() == moved.to.matches('.').count() => {
+            Some(other)
+                if last(&other.to) == last(&moved.to)
+                    || other.to.matches('.').count() == moved.to.matches('.').count() =>
+            {
                 let from = |moved: &Move| moved.from.first().map(ToString::to_string).unwrap_or_default();
                 return Some(format!(
                     "tensors of one shape could be exchanged: is `{}` really `{}`, and `{}` `{}`?",
-                    from(other), other.to, from(moved), moved.to
+                    from(other),
+                    other.to,
+                    from(moved),
+                    moved.to
                 ));
             }
             Some(_) => {}
@@ -57,24 +70,42 @@ fn names(applied: &Applied, arena: &Arena) -> Option<String> {
 }
 
 /// Joins of operands of one shape, and cuts into parts of one shape.
-fn order(applied: &Applied, arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Option<String> {
+fn order(
+    applied: &Applied,
+    arena: &Arena,
+    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
+) -> Option<String> {
     let joined = applied.moves.iter().find(|moved| {
         let specs = spec_of_source(moved);
         specs.len() > 1 && specs.windows(2).any(|pair| pair[0] == pair[1])
     });
     if let Some(joined) = joined {
         let parts: Vec<String> = joined.from.iter().take(4).map(|key| format!("`{key}`")).collect();
-        return Some(format!("the parts are of one shape: does `{}` hold {} in this order?", joined.to, parts.join(", ")));
+        return Some(format!(
+            "the parts are of one shape: does `{}` hold {} in this order?",
+            joined.to,
+            parts.join(", ")
+        ));
     }
-    let cut = applied.moves.windows(2).find(|pair| {
-        pair[0].from == pair[1].from && arena.spec(pair[0].expr) == arena.spec(pair[1].expr)
-    })?;
+    let cut = applied
+        .moves
+        .windows(2)
+        .find(|pair| pair[0].from == pair[1].from && arena.spec(pair[0].expr) == arena.spec(pair[1].expr))?;
     let whole = cut[0].from.first().map(ToString::to_string).unwrap_or_default();
     Some(format!("the parts are of one shape: does `{whole}` hold `{}` before `{}`?", cut[0].to, cut[1].to))
 }
 
 /// Results of the operand's own spec.
-fn arrangement(applied: &Applied, arena: &Arena, spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>) -> Option<String> {
-    let same = applied.moves.iter().find(|moved| spec_of_source(moved).first() == Some(arena.spec(moved.expr)))?;
-    Some(format!("`{}` keeps its shape {}: nothing shows that it is turned the right way", same.to, arena.spec(same.expr)))
+fn arrangement(
+    applied: &Applied,
+    arena: &Arena,
+    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
+) -> Option<String> {
+    let same =
+        applied.moves.iter().find(|moved| spec_of_source(moved).first() == Some(arena.spec(moved.expr)))?;
+    Some(format!(
+        "`{}` keeps its shape {}: nothing shows that it is turned the right way",
+        same.to,
+        arena.spec(same.expr)
+    ))
 }

@@ -89,8 +89,10 @@ impl<'a> Planner<'a> {
                             self.lets.insert(line.name.clone(), value);
                         }
                         Err(error) => {
-                            let mut problem =
-                                Problem::new(ProblemKind::Value { key: None, error: error.kind.clone() }, error.span);
+                            let mut problem = Problem::new(
+                                ProblemKind::Value { key: None, error: error.kind.clone() },
+                                error.span,
+                            );
                             problem.helps.extend(error.kind.help());
                             if let crate::rules::value::ValueErrorKind::NoKeys { pattern } = &error.kind {
                                 problem = suggest::nearest_keys(problem, pattern, &self.state);
@@ -127,7 +129,13 @@ impl<'a> Planner<'a> {
         self.finish(statement, gathered);
     }
 
-    fn clause(&mut self, statement: &Statement, clause: &Clause, patterns: &[Pattern], gathered: &mut Gathered) {
+    fn clause(
+        &mut self,
+        statement: &Statement,
+        clause: &Clause,
+        patterns: &[Pattern],
+        gathered: &mut Gathered,
+    ) {
         let flow = statement.verb.flow;
         let (mut problems, mut warnings) = (Vec::new(), Vec::new());
         let outer = self.outer(clause.prefix.as_ref());
@@ -245,9 +253,13 @@ impl<'a> Planner<'a> {
             (Some(count), None) => (0, count),
             (into, Some((first, last))) => {
                 let count = last.saturating_sub(first).saturating_add(1);
-                let (first, count) = (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
+                let (first, count) =
+                    (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
                 if into.is_some_and(|into| into != count) {
-                    return Err(Box::new(Problem::new(ProblemKind::Parts { value: into.unwrap_or(0) }, clause.span)));
+                    return Err(Box::new(Problem::new(
+                        ProblemKind::Parts { value: into.unwrap_or(0) },
+                        clause.span,
+                    )));
                 }
                 (first, count)
             }
@@ -281,10 +293,12 @@ impl<'a> Planner<'a> {
         gathered.removed.extend(members.iter().map(|hit| hit.entry));
         let entries: Vec<Entry> = members.iter().map(|hit| self.state.entry(hit.entry).clone()).collect();
         let Some((first, hit)) = entries.first().zip(members.first()) else { return };
-        let specs: Vec<TensorSpec> = entries.iter().map(|entry| self.arena.spec(entry.expr).clone()).collect();
+        let specs: Vec<TensorSpec> =
+            entries.iter().map(|entry| self.arena.spec(entry.expr).clone()).collect();
         let built = self.options(clause, &patterns[hit.pattern], &hit.way, &first.key, &specs[0]);
         let built = built.and_then(|options| {
-            let inputs: Vec<(&str, &TensorSpec)> = entries.iter().map(|entry| &*entry.key).zip(&specs).collect();
+            let inputs: Vec<(&str, &TensorSpec)> =
+                entries.iter().map(|entry| &*entry.key).zip(&specs).collect();
             let exprs: Vec<ExprId> = entries.iter().map(|entry| entry.expr).collect();
             let any_dtype = clause.any_dtype;
             let call = Call { inputs: &inputs, outputs: 1, options: &options, any_dtype };
@@ -423,7 +437,8 @@ impl<'a> Planner<'a> {
         }
         if !failed.is_empty() {
             let keys = failed.iter().map(|&id| &*self.state.entry(id).key);
-            let folded: Vec<String> = fold(keys).into_iter().map(|fold| format!("`{}`", fold.pattern)).collect();
+            let folded: Vec<String> =
+                fold(keys).into_iter().map(|fold| format!("`{}`", fold.pattern)).collect();
             let kind = ProblemKind::Assertion { keys: folded.join(", ") };
             let first = self.state.entry(failed[0]);
             let fact = format!("`{}` is {}", first.key, self.arena.spec(first.expr));
@@ -472,7 +487,8 @@ impl<'a> Planner<'a> {
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));
             products.push(product);
         }
-        let used: HashSet<EntryId> = products.iter().flat_map(|product| product.parents.iter().copied()).collect();
+        let used: HashSet<EntryId> =
+            products.iter().flat_map(|product| product.parents.iter().copied()).collect();
         let gone = gathered.removed.iter().filter(|id| !used.contains(id));
         let dropped = if matches!(statement.verb.flow, Flow::Remove | Flow::Keep) {
             gone.map(|&id| self.state.entry(id).key.clone()).collect()
@@ -493,7 +509,13 @@ impl<'a> Planner<'a> {
         self.state.apply(Change { removed: gathered.removed, added });
     }
 
-    fn two_to_one(&self, statement: &Statement, products: &[Product], first: usize, second: &Product) -> Problem {
+    fn two_to_one(
+        &self,
+        statement: &Statement,
+        products: &[Product],
+        first: usize,
+        second: &Product,
+    ) -> Problem {
         let from = |product: &Product| {
             let parent = product.parents.first().map(|&id| self.state.entry(id).key.to_string());
             parent.unwrap_or_else(|| product.key.clone())
@@ -508,7 +530,8 @@ impl<'a> Planner<'a> {
             problem = problem.related(other.span, "the first of the two");
         }
         if statement.verb.flow == Flow::Each {
-            problem = problem.help("put what tells the two apart into the new name, or `drop` one of them before");
+            problem =
+                problem.help("put what tells the two apart into the new name, or `drop` one of them before");
         }
         problem
     }
@@ -520,8 +543,13 @@ impl<'a> Planner<'a> {
         let from_key = from.map_or_else(|| name.clone(), |entry| entry.key.to_string());
         let mut problem = Problem::new(ProblemKind::Occupied { name, from: from_key }, product.span);
         match holder.statement.and_then(|statement| self.applied.get(statement)) {
-            Some(applied) => problem = problem.related(applied.span, format!("`{}` was made here", holder.key)),
-            None => problem = problem.note(format!("`{}` is a key of the source that no statement has touched", holder.key)),
+            Some(applied) => {
+                problem = problem.related(applied.span, format!("`{}` was made here", holder.key))
+            }
+            None => {
+                problem = problem
+                    .note(format!("`{}` is a key of the source that no statement has touched", holder.key))
+            }
         }
         for entry in from.into_iter().chain([holder]) {
             if let Some(history) = suggest::history(entry, &self.state) {

@@ -42,8 +42,12 @@ pub(super) struct Matching<'a> {
 impl Matching<'_> {
     /// Runs the clause over the keys.
     pub fn run(&self, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) -> Vec<Hit> {
-        let except: Vec<Pattern> =
-            self.clause.except.iter().map(|pattern| pattern.with_values(&|name| self.outer.text(name))).collect();
+        let except: Vec<Pattern> = self
+            .clause
+            .except
+            .iter()
+            .map(|pattern| pattern.with_values(&|name| self.outer.text(name)))
+            .collect();
         let except: Vec<Matcher> = except.iter().map(Matcher::new).collect();
         let mut except_used = vec![false; except.len()];
         let mut hits = Vec::new();
@@ -142,8 +146,9 @@ impl Matching<'_> {
                         first: show(&first.names),
                         second: show(&names),
                     };
-                    let problem = Problem::new(kind, pattern.span)
-                        .help("write more of the key around the wildcards, so that they can match in one way");
+                    let problem = Problem::new(kind, pattern.span).help(
+                        "write more of the key around the wildcards, so that they can match in one way",
+                    );
                     return Err(Box::new(problem));
                 }
                 Some(_) => {}
@@ -160,14 +165,17 @@ impl Matching<'_> {
             problems.push(suggest::unmatched(Problem::new(kind, pattern.span), pattern, self.outer));
         } else if hits == 0 && !problems.iter().any(|problem| problem.span == Some(pattern.span)) {
             let keys = tally.matched.iter().map(|&id| &*state.entry(id).key);
-            let folded: Vec<String> = fold(keys).into_iter().map(|fold| format!("`{}`", fold.pattern)).collect();
+            let folded: Vec<String> =
+                fold(keys).into_iter().map(|fold| format!("`{}`", fold.pattern)).collect();
             let by_where = tally.past_except > 0;
             if by_where && self.clause.condition.is_none() {
                 return; // another problem of these keys has been reported
             }
             let kind =
                 ProblemKind::AllTakenOut { pattern: pattern.text.clone(), keys: folded.join(", "), by_where };
-            problems.push(Problem::new(kind, pattern.span).help("a `?` behind the verb says that no match is fine"));
+            problems.push(
+                Problem::new(kind, pattern.span).help("a `?` behind the verb says that no match is fine"),
+            );
         }
     }
 }

@@ -54,7 +54,10 @@ fn by_list(
 ) -> Result<Vec<usize>, Box<Problem>> {
     let key = |member: usize| state.entry(hits[member].entry).key.to_string();
     if let [pattern] = patterns {
-        let mut kind = ProblemKind::JoinOne { name: name.to_owned(), key: members.first().map_or_else(String::new, |&m| key(m)) };
+        let mut kind = ProblemKind::JoinOne {
+            name: name.to_owned(),
+            key: members.first().map_or_else(String::new, |&m| key(m)),
+        };
         if let [first, second, ..] = members {
             kind = ProblemKind::TwoToOne { name: name.to_owned(), first: key(*first), second: key(*second) };
         }
@@ -69,7 +72,9 @@ fn by_list(
                 texts.join("|"),
                 texts.join(",")
             )),
-            None => problem.help("name the tensors to join: a list `{q,k,v}`, patterns with commas, or an index with `over`"),
+            None => problem.help(
+                "name the tensors to join: a list `{q,k,v}`, patterns with commas, or an index with `over`",
+            ),
         };
         return Err(Box::new(problem));
     }

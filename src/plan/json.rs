@@ -99,7 +99,9 @@ fn operation(op: &TensorOp) -> Value {
     match op {
         TensorOp::Reshape(shape) => json!({ "op": "reshape", "to": shape }),
         TensorOp::Permute(dims) => json!({ "op": "permute", "dims": dims }),
-        TensorOp::Narrow { dim, start, len } => json!({ "op": "narrow", "dim": dim, "start": start, "len": len }),
+        TensorOp::Narrow { dim, start, len } => {
+            json!({ "op": "narrow", "dim": dim, "start": start, "len": len })
+        }
         TensorOp::Concat { dim } => json!({ "op": "concat", "dim": dim }),
         TensorOp::Cast(dtype) => json!({ "op": "cast", "to": dtype.name() }),
         TensorOp::Copy => json!({ "op": "copy" }),

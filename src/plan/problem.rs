@@ -62,7 +62,9 @@ pub enum ProblemKind {
     Dtype { key: String, have: TensorSpec, want: TensorSpec },
     #[error("an alternative `{alternative}` that never matches")]
     UnusedAlternative { alternative: String },
-    #[error("the source is not `{version}`: {missing} of its keys are missing and {unexpected} are unexpected")]
+    #[error(
+        "the source is not `{version}`: {missing} of its keys are missing and {unexpected} are unexpected"
+    )]
     NotTheVersion { version: String, missing: usize, unexpected: usize },
 }
 

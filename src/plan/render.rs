@@ -30,7 +30,8 @@ impl Plan {
             }
         }
         if !self.assertions.is_empty() {
-            let _ = writeln!(text, "\nvalues to be checked while applying: {}", tensors(self.assertions.len()));
+            let _ =
+                writeln!(text, "\nvalues to be checked while applying: {}", tensors(self.assertions.len()));
         }
         if self.target.is_none() {
             let _ = writeln!(text, "\nno target: nothing shows that a model will load the result");
@@ -121,7 +122,9 @@ fn statement(text: &mut String, applied: &Applied, sources: &Sources, all: bool)
     let (line, _) = sources.line_col(applied.span);
     let _ = writeln!(text, "{line:>4}  {}  ({} {keys})", printable(&written), applied.matched);
     let mut shown = moves(&applied.moves);
-    shown.extend(lines(&fold(applied.dropped.iter().map(|key| &**key))).into_iter().map(|line| format!("- {line}")));
+    shown.extend(
+        lines(&fold(applied.dropped.iter().map(|key| &**key))).into_iter().map(|line| format!("- {line}")),
+    );
     let limit = if all { usize::MAX } else { SHOWN };
     for line in shown.iter().take(limit) {
         let _ = writeln!(text, "        {}", printable(line));

@@ -8,7 +8,7 @@ use crate::rules::value::{Scope, Value, ValueErrorKind};
 use crate::rules::{Match, Matcher, Names, Pattern, SlotKind, glob_pattern};
 use crate::source::Sources;
 use crate::syntax::ast::Glob;
-use crate::tensor::{Dtype, TensorSpec};
+use crate::tensor::{Dtype, ShapeText, TensorSpec};
 
 /// The values of `let` names, and the keys as they are.
 pub(super) struct Outer<'a> {
@@ -46,8 +46,10 @@ impl Scope for Outer<'_> {
         let patterns: Vec<Pattern> =
             patterns.iter().map(|pattern| pattern.with_values(&|name| self.text(name))).collect();
         let matchers: Vec<Matcher> = patterns.iter().map(Matcher::new).collect();
-        let mut matched =
-            self.state.iter().filter(|(_, entry)| matchers.iter().any(|matcher| matcher.is_match(&entry.key)));
+        let mut matched = self
+            .state
+            .iter()
+            .filter(|(_, entry)| matchers.iter().any(|matcher| matcher.is_match(&entry.key)));
         if function == "count" {
             return Ok(Value::Int(matched.count().try_into().unwrap_or(i64::MAX)));
         }
@@ -55,13 +57,12 @@ impl Scope for Outer<'_> {
         let shape = &self.arena.spec(first.expr).shape;
         match matched.find(|(_, entry)| self.arena.spec(entry.expr).shape != *shape) {
             None => Ok(shape_value(shape)),
-            Some((_, second)) => Err(ValueErrorKind::ShapesDiffer {
-                pattern: text,
-                first: first.key.to_string(),
-                first_shape: shape_value(shape).to_string(),
-                second: second.key.to_string(),
-                second_shape: shape_value(&self.arena.spec(second.expr).shape).to_string(),
-            }),
+            Some((_, second)) => {
+                let is = |entry: &super::state::Entry| {
+                    format!("`{}` is {}", entry.key, ShapeText(&self.arena.spec(entry.expr).shape))
+                };
+                Err(ValueErrorKind::ShapesDiffer { pattern: text, first: is(first), second: is(second) })
+            }
         }
     }
 }
@@ -93,7 +94,9 @@ impl Scope for OfMatch<'_> {
         let text = self.way.captures.get(slot)?.text.clone().unwrap_or_default();
         let number = match &self.pattern.slots[slot].kind {
             SlotKind::Index { .. } => text.parse().ok(),
-            SlotKind::Choice { texts } if texts.iter().all(|text| text.parse::<i64>().is_ok()) => text.parse().ok(),
+            SlotKind::Choice { texts } if texts.iter().all(|text| text.parse::<i64>().is_ok()) => {
+                text.parse().ok()
+            }
             _ => None,
         };
         Some(number.map_or(Value::Text(text), Value::Int))

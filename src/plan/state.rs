@@ -98,7 +98,8 @@ impl State {
                 continue;
             };
             let flag = &mut flags[place.0 as usize];
-            *flag = if matches!(flag, Flag::Goes | Flag::GivesWay) { Flag::GivesWay } else { Flag::IsFollowed };
+            *flag =
+                if matches!(flag, Flag::Goes | Flag::GivesWay) { Flag::GivesWay } else { Flag::IsFollowed };
             placed.entry(place).or_default().push(id);
         }
         let mut order = Vec::with_capacity(self.order.len());

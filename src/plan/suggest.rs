@@ -9,15 +9,34 @@ use crate::rules::{Form, Matcher, Pattern, Place};
 
 /// How many near keys are shown.
 const SHOWN: usize = 3;
+/// How many keys, or first segments of keys, are shown where none is near.
+const BEGINNINGS: usize = 8;
 
-/// Adds the nearest keys to a problem with a pattern or key that is not there.
+/// Adds the nearest keys to a problem with a pattern or key that is not there, or, where none is near,
+/// what the keys begin with.
 pub(super) fn nearest_keys(problem: Problem, wanted: &str, state: &State) -> Problem {
-    let near = nearest(wanted, state.iter().map(|(_, entry)| &*entry.key), SHOWN);
-    if near.is_empty() {
-        return problem;
+    let keys = || state.iter().map(|(_, entry)| &*entry.key);
+    let quoted = |keys: &[&str]| keys.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+    let near = nearest(wanted, keys(), SHOWN);
+    if !near.is_empty() {
+        return problem.help(format!("the nearest keys are {}", quoted(&near)));
     }
-    let near: Vec<String> = near.iter().map(|key| format!("`{key}`")).collect();
-    problem.help(format!("the nearest keys are {}", near.join(", ")))
+    let all: Vec<&str> = keys().take(BEGINNINGS + 1).collect();
+    if all.is_empty() {
+        return problem.note("there are no keys");
+    }
+    if all.len() <= BEGINNINGS {
+        return problem.note(format!("the keys are {}", quoted(&all)));
+    }
+    let mut beginnings: Vec<&str> = Vec::new();
+    for beginning in keys().filter_map(|key| key.split('.').next()) {
+        if beginnings.len() <= BEGINNINGS && !beginnings.contains(&beginning) {
+            beginnings.push(beginning);
+        }
+    }
+    let more = if beginnings.len() > BEGINNINGS { " …" } else { "" };
+    beginnings.truncate(BEGINNINGS);
+    problem.note(format!("the keys begin with {}{more}", quoted(&beginnings)))
 }
 
 /// Says why a pattern matches nothing, as far as that can be seen.
@@ -31,7 +50,9 @@ pub(super) fn unmatched(mut problem: Problem, pattern: &Pattern, outer: &Outer) 
         );
     }
     if let Some((wider, key)) = one_segment_meant_many(pattern, state) {
-        problem = problem.help(format!("`*` inside a pattern is one segment, and `{key}` has more there: write `{wider}`"));
+        problem = problem.help(format!(
+            "`*` inside a pattern is one segment, and `{key}` has more there: write `{wider}`"
+        ));
         return problem;
     }
     nearest_keys(problem, &pattern.text, state)

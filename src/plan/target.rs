@@ -1,6 +1,6 @@
 //! The plan against the target: what is missing, unexpected, of another shape or dtype.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::execute::Planner;
 use super::problem::{Problem, ProblemKind};
@@ -12,6 +12,8 @@ use crate::tensor::{Dtype, TensorSpec};
 
 /// How many folded lines a message shows of one kind before it counts the rest.
 const SHOWN: usize = 12;
+/// How many pairs of equal shape are shown with the way they went.
+const EXAMPLES: usize = 4;
 
 /// The target's keys that a pattern matches and the state lacks, with their specs.
 pub(super) fn matching(target: &KeySet, pattern: &Pattern, state: &State) -> Vec<(Key, TensorSpec)> {
@@ -57,6 +59,7 @@ impl Planner<'_> {
         };
         let left = self.left(target);
         let mut missing: Vec<(&Key, &KeyInfo)> = Vec::new();
+        let mut fit = 0;
         for (key, info) in target.iter() {
             if left.contains(key) {
                 continue;
@@ -64,7 +67,7 @@ impl Planner<'_> {
             match self.state.find(key) {
                 Some(id) => {
                     let have = self.arena.spec(self.state.entry(id).expr).clone();
-                    self.compare(key, &have, &info.spec);
+                    fit += usize::from(self.compare(key, &have, &info.spec));
                 }
                 None => match info.tied.as_ref().and_then(|tied| self.state.find(tied)) {
                     Some(id) => {
@@ -81,10 +84,12 @@ impl Planner<'_> {
             .filter(|(_, entry)| target.get(&entry.key).is_none())
             .map(|(_, entry)| (entry.key.clone(), self.arena.spec(entry.expr).clone()))
             .collect();
-        let fit = outputs.len() - unexpected.len();
         self.report(target, &missing, &unexpected, fit);
         outputs.sort_by_key(|output| target.keys.get_index_of(&output.key).unwrap_or(usize::MAX));
-        Outcome { outputs, left: target.iter().map(|(key, _)| key).filter(|key| left.contains(*key)).cloned().collect() }
+        Outcome {
+            outputs,
+            left: target.iter().map(|(key, _)| key).filter(|key| left.contains(*key)).cloned().collect(),
+        }
     }
 
     /// The target keys that `leave` names.
@@ -100,15 +105,20 @@ impl Planner<'_> {
         left
     }
 
-    fn compare(&mut self, key: &Key, have: &TensorSpec, want: &TensorSpec) {
+    /// Whether a tensor is as the target wants it; reports where it is not.
+    fn compare(&mut self, key: &Key, have: &TensorSpec, want: &TensorSpec) -> bool {
+        let Some(entry) = self.state.find(key).map(|id| self.state.entry(id)) else { return false };
         if have == want || want.dtype == Dtype::Object {
-            return;
+            return true;
         }
-        let Some(entry) = self.state.find(key).map(|id| self.state.entry(id)) else { return };
         let (key, have, want) = (key.to_string(), have.clone(), want.clone());
         let by_shape = have.shape != want.shape;
         let cast = format!("`cast {key} to {}` makes it so", want.dtype);
-        let kind = if by_shape { ProblemKind::Shape { key, have, want } } else { ProblemKind::Dtype { key, have, want } };
+        let kind = if by_shape {
+            ProblemKind::Shape { key, have, want }
+        } else {
+            ProblemKind::Dtype { key, have, want }
+        };
         let applied = entry.statement.and_then(|statement| self.applied.get(statement));
         let mut problem = Problem::new(kind, applied.map(|applied| applied.span));
         let parents: Vec<String> = entry
@@ -126,6 +136,7 @@ impl Planner<'_> {
             problem = problem.help(cast);
         }
         self.problems.push(problem);
+        false
     }
 
     /// Reports missing and unexpected keys, those of one spec side by side.
@@ -164,17 +175,49 @@ impl Planner<'_> {
                 "`rename` what it was before, `fill` it, or `leave` it to the model's own initial value",
             ));
         }
-        if let Some(last) = self.problems.last_mut()
-            && !missing.is_empty()
-            && !unexpected.is_empty()
-        {
-            side_by_side(last, missing, unexpected);
+        if missing.is_empty() || unexpected.is_empty() {
+            return;
         }
+        let examples = self.examples(missing, unexpected);
+        if let Some(last) = self.problems.last_mut() {
+            side_by_side(last, missing, unexpected, &examples);
+        }
+    }
+
+    /// Pairs of an unexpected and a missing key of one spec and one last segment, one pair for each last
+    /// segment: what a hasty mapping would put together. Keys that a statement moved come first.
+    fn examples(&self, missing: &[(&Key, &KeyInfo)], unexpected: &[(Key, TensorSpec)]) -> Vec<String> {
+        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let mut wanted: HashMap<(String, &TensorSpec), &Key> = HashMap::new();
+        for (key, info) in missing {
+            wanted.entry((last(key), &info.spec)).or_insert(key);
+        }
+        let mut pairs: Vec<(bool, String, String)> = Vec::new();
+        for (key, spec) in unexpected {
+            let name = last(key);
+            let Some(partner) = wanted.get(&(name.clone(), spec)) else { continue };
+            let entry = self.state.find(key).map(|id| self.state.entry(id));
+            let history = entry.and_then(|entry| suggest::history(entry, &self.state));
+            let (moved, way) = (history.is_some(), history.unwrap_or_else(|| format!("`{key}`")));
+            let pair = format!("{way} and `{partner}` are both {spec}");
+            match pairs.iter_mut().find(|(_, own, _)| *own == name) {
+                Some(held) if moved && !held.0 => *held = (moved, name, pair),
+                Some(_) => {}
+                None => pairs.push((moved, name, pair)),
+            }
+        }
+        pairs.sort_by_key(|(moved, ..)| !moved);
+        pairs.into_iter().map(|(.., pair)| pair).take(EXAMPLES).collect()
     }
 }
 
 /// Shows missing and unexpected keys of one spec beside each other, or says that there are none.
-fn side_by_side(problem: &mut Problem, missing: &[(&Key, &KeyInfo)], unexpected: &[(Key, TensorSpec)]) {
+fn side_by_side(
+    problem: &mut Problem,
+    missing: &[(&Key, &KeyInfo)],
+    unexpected: &[(Key, TensorSpec)],
+    examples: &[String],
+) {
     let missing_of = |spec: &TensorSpec| -> Vec<&str> {
         missing.iter().filter(|(_, info)| info.spec == *spec).map(|(key, _)| &***key).collect()
     };
@@ -187,7 +230,8 @@ fn side_by_side(problem: &mut Problem, missing: &[(&Key, &KeyInfo)], unexpected:
     let mut lines = Vec::new();
     let mut alone = 0;
     for spec in specs {
-        let there: Vec<&str> = unexpected.iter().filter(|(_, own)| own == spec).map(|(key, _)| &**key).collect();
+        let there: Vec<&str> =
+            unexpected.iter().filter(|(_, own)| own == spec).map(|(key, _)| &**key).collect();
         let wanted = missing_of(spec);
         if wanted.is_empty() {
             alone += there.len();
@@ -195,7 +239,9 @@ fn side_by_side(problem: &mut Problem, missing: &[(&Key, &KeyInfo)], unexpected:
         }
         let pair = (fold(there), fold(wanted));
         for index in 0..pair.0.len().max(pair.1.len()) {
-            let name = |folds: &[crate::keyset::Folded]| folds.get(index).map(|fold| fold.pattern.clone()).unwrap_or_default();
+            let name = |folds: &[crate::keyset::Folded]| {
+                folds.get(index).map(|fold| fold.pattern.clone()).unwrap_or_default()
+            };
             let spec = if index == 0 { spec.to_string() } else { String::new() };
             lines.push((spec, name(&pair.0), name(&pair.1)));
         }
@@ -209,16 +255,24 @@ fn side_by_side(problem: &mut Problem, missing: &[(&Key, &KeyInfo)], unexpected:
         return;
     }
     let width = lines.iter().map(|line| line.1.chars().count()).max().unwrap_or(0).min(60);
-    let shown: Vec<String> =
-        lines.iter().take(SHOWN).map(|(spec, left, right)| format!("  {left:<width$}  {right}  {spec}").trim_end().to_owned()).collect();
+    let shown: Vec<String> = lines
+        .iter()
+        .take(SHOWN)
+        .map(|(spec, left, right)| format!("  {left:<width$}  {right}  {spec}").trim_end().to_owned())
+        .collect();
     let more = lines.len().saturating_sub(SHOWN);
     let more = if more > 0 { format!("\n  … and {more} more lines") } else { String::new() };
     problem.notes.push(format!(
         "of one shape, unexpected beside missing; an equal shape alone is no evidence that one became the other:\n{}{more}",
         shown.join("\n")
     ));
-    let unmatched = unexpected.len() - alone;
-    if alone > 0 || unmatched < missing.len() {
+    if !examples.is_empty() {
+        problem.notes.push(format!(
+            "for example: {}. Numbers of elements agree by chance all the time: that is no evidence",
+            examples.join("; ")
+        ));
+    }
+    if alone > 0 {
         problem.notes.push(format!(
             "{alone} of the {} unexpected keys have a shape that no missing key has. If most are such, these are \
              different architectures and no set of rules covers them: `leave` the missing ones and `drop` the others, \

@@ -14,7 +14,12 @@ pub enum RuleErrorKind {
     #[error("`{verb}` is not a verb")]
     UnknownVerb { verb: String, nearest: Option<String> },
     #[error("`{verb}` has no option `{option}`")]
-    UnknownOption { verb: &'static str, option: String, nearest: Option<&'static str>, takes: Vec<&'static str> },
+    UnknownOption {
+        verb: &'static str,
+        option: String,
+        nearest: Option<&'static str>,
+        takes: Vec<&'static str>,
+    },
     #[error("`{verb}` needs the option `{option}`")]
     MissingOption { verb: &'static str, option: &'static str, example: &'static str },
     #[error("the option `{option}` is given twice")]
@@ -121,7 +126,9 @@ impl RuleErrorKind {
             | Kind::OneTemplate { .. }
             | Kind::OnePart { .. }
             | Kind::Assigned { .. } => "statement-shape",
-            Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => "misplaced-list",
+            Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => {
+                "misplaced-list"
+            }
             Kind::OverUnknown { .. } | Kind::OverNeedsInto { .. } | Kind::IntoWithoutOver => "over",
             Kind::UnknownCapture { .. } => "unknown-capture",
             Kind::UnknownName { .. } => "unknown-name",

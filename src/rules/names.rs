@@ -52,7 +52,9 @@ fn walk<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
         match &expr.kind {
             ExprKind::List(items) | ExprKind::Call(_, items) => stack.extend(items.iter().rev()),
             ExprKind::Slice(start, end) => stack.extend(end.iter().chain(start).map(|bound| &**bound)),
-            ExprKind::Index(left, right) | ExprKind::Binary(left, _, right) => stack.extend([&**right, &**left]),
+            ExprKind::Index(left, right) | ExprKind::Binary(left, _, right) => {
+                stack.extend([&**right, &**left])
+            }
             ExprKind::Unary(_, operand) | ExprKind::Named(_, operand) => stack.push(operand),
             _ => {}
         }

@@ -91,7 +91,11 @@ pub enum OpError {
     Rest { count: u64, to: String },
     #[error("the shape {} is too large", ShapeText(shape))]
     TooLarge { shape: Shape },
-    #[error("`{first}` is {} and `{second}` is {}: they join along dim {dim} only if all other dims agree", ShapeText(first_shape), ShapeText(second_shape))]
+    #[error(
+        "`{first}` is {} and `{second}` is {}: they join along dim {dim} only if all other dims agree",
+        ShapeText(first_shape),
+        ShapeText(second_shape)
+    )]
     Join { first: String, first_shape: Shape, second: String, second_shape: Shape, dim: usize },
     #[error("`{first}` is {first_dtype} and `{second}` is {second_dtype}")]
     JoinDtypes { first: String, first_dtype: Dtype, second: String, second_dtype: Dtype },
@@ -114,7 +118,8 @@ impl OpError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             OpError::Uneven { size, parts, .. } => {
-                let fitting = (2..=16u64).filter(|parts| size.is_multiple_of(*parts)).map(|parts| parts.to_string());
+                let fitting =
+                    (2..=16u64).filter(|parts| size.is_multiple_of(*parts)).map(|parts| parts.to_string());
                 let fitting: Vec<String> = fitting.collect();
                 let divides = match fitting.as_slice() {
                     [] => String::new(),

@@ -223,7 +223,9 @@ impl Pattern {
                     for atom in atoms {
                         match atom {
                             Atom::Text(text) => segment.push_str(text),
-                            Atom::Any { slot, .. } | Atom::Index { slot, .. } => segment.push_str(&text(*slot)??),
+                            Atom::Any { slot, .. } | Atom::Index { slot, .. } => {
+                                segment.push_str(&text(*slot)??)
+                            }
                             Atom::Value(_) | Atom::Choice { .. } => return None,
                         }
                     }

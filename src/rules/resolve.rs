@@ -89,7 +89,9 @@ impl Resolver<'_> {
                     "drop" => self.out.rules.optimizer = Some(OptimizerMode::Drop),
                     other => self.error(RuleErrorKind::OptimizerMode { mode: other.to_owned() }, mode.span),
                 },
-                Item::Include(word) => self.error(RuleErrorKind::Misplaced { directive: "include" }, word.span),
+                Item::Include(word) => {
+                    self.error(RuleErrorKind::Misplaced { directive: "include" }, word.span)
+                }
                 Item::Use(word) => self.error(RuleErrorKind::Misplaced { directive: "use" }, word.span),
             }
         }
@@ -98,7 +100,9 @@ impl Resolver<'_> {
     fn dicts(&mut self, dicts: &[Glob]) {
         for dict in dicts {
             let plain = match &dict.kind {
-                GlobKind::Parts(parts) => parts.iter().all(|part| matches!(part.node, Part::Text(_) | Part::Dot)),
+                GlobKind::Parts(parts) => {
+                    parts.iter().all(|part| matches!(part.node, Part::Text(_) | Part::Dot))
+                }
                 GlobKind::Regex(_) => false,
             };
             if !plain {
@@ -235,7 +239,8 @@ impl Resolver<'_> {
                 let takes: Vec<&'static str> = verb.options.iter().map(|row| row.name).collect();
                 let nearest = nearest_word(name, takes.iter().copied());
                 let option_name = name.to_owned();
-                let kind = RuleErrorKind::UnknownOption { verb: verb.name, option: option_name, nearest, takes };
+                let kind =
+                    RuleErrorKind::UnknownOption { verb: verb.name, option: option_name, nearest, takes };
                 self.error(kind, option.name.span);
                 continue;
             };
@@ -245,7 +250,9 @@ impl Resolver<'_> {
             }
             let wrong = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
             match (&option.value, row.kind) {
-                (Value::Expr(Expr { kind: ExprKind::Name(name), .. }), OptionKind::Index) => over = Some(name.clone()),
+                (Value::Expr(Expr { kind: ExprKind::Name(name), .. }), OptionKind::Index) => {
+                    over = Some(name.clone())
+                }
                 (Value::Expr(value), kind) if kind != OptionKind::Index && fits(kind, value) => {
                     options.push((row, value.clone()));
                 }
@@ -361,7 +368,8 @@ impl Resolver<'_> {
             {
                 continue;
             }
-            let candidates = self.lets.iter().map(String::as_str).chain(captures.iter().copied()).chain(fixed);
+            let candidates =
+                self.lets.iter().map(String::as_str).chain(captures.iter().copied()).chain(fixed);
             let nearest = nearest_word(name, candidates).map(str::to_owned);
             self.error(RuleErrorKind::UnknownName { name: name.to_owned(), nearest }, span);
         }
@@ -393,7 +401,9 @@ impl Resolver<'_> {
                     *span == slot.span
                 });
                 if !used.contains(&name.as_str()) && written < 2 && !seen {
-                    self.out.warnings.push(RuleWarning::UnusedCapture { name: name.clone(), span: slot.span });
+                    self.out
+                        .warnings
+                        .push(RuleWarning::UnusedCapture { name: name.clone(), span: slot.span });
                 }
             }
         }

@@ -134,7 +134,9 @@ impl Template {
 
     /// Whether the name rests on a choice or on arithmetic, and not on captured text alone.
     pub fn chooses(&self) -> bool {
-        let chosen = |piece: &Piece| matches!(piece, Piece::Choice(..) | Piece::NamedChoice(..) | Piece::Arithmetic(_));
+        let chosen = |piece: &Piece| {
+            matches!(piece, Piece::Choice(..) | Piece::NamedChoice(..) | Piece::Arithmetic(_))
+        };
         self.pieces().any(chosen)
     }
 
@@ -167,11 +169,16 @@ impl Template {
             .collect();
         let choices: Vec<&[String]> = self
             .pieces()
-            .filter_map(|piece| if let Piece::Choice(_, texts) = piece { Some(texts.as_slice()) } else { None })
+            .filter_map(
+                |piece| if let Piece::Choice(_, texts) = piece { Some(texts.as_slice()) } else { None },
+            )
             .collect();
-        let pairs = choices.len() == groups.len() && choices.iter().zip(&groups).all(|(a, b)| a.len() == b.len());
+        let pairs =
+            choices.len() == groups.len() && choices.iter().zip(&groups).all(|(a, b)| a.len() == b.len());
         if !choices.is_empty() && !pairs {
-            let show = |groups: &[&[String]]| groups.iter().map(|texts| format!("{{{}}}", texts.join("|"))).collect();
+            let show = |groups: &[&[String]]| {
+                groups.iter().map(|texts| format!("{{{}}}", texts.join("|"))).collect()
+            };
             let kind = RuleErrorKind::Alternatives { pattern: show(&groups), template: show(&choices) };
             return Err(Spanned::new(kind, self.span));
         }
@@ -204,7 +211,9 @@ impl Template {
                 segment.get_or_insert_default().push_str(&text);
             }
             // Zero segments take their dot along; an alternative that is empty counts as none.
-            let Some(segment) = segment.filter(|text| !(text.is_empty() && vanishes(place))) else { continue };
+            let Some(segment) = segment.filter(|text| !(text.is_empty() && vanishes(place))) else {
+                continue;
+            };
             match &mut name {
                 None => name = Some(segment),
                 Some(name) => {

@@ -102,8 +102,8 @@ pub enum ValueErrorKind {
     BeyondGroups { index: i64, total: i64 },
     #[error("`{pattern}` matches no key here")]
     NoKeys { pattern: String },
-    #[error("the tensors of `{pattern}` differ in shape: `{first}` is {first_shape}, `{second}` is {second_shape}")]
-    ShapesDiffer { pattern: String, first: String, first_shape: String, second: String, second_shape: String },
+    #[error("the tensors of `{pattern}` differ in shape: {first}, {second}")]
+    ShapesDiffer { pattern: String, first: String, second: String },
     #[error("`{pattern}` is not a pattern: {reason}")]
     Pattern { pattern: String, reason: String },
 }
@@ -287,12 +287,12 @@ fn integers(op: BinaryOp, left: i64, right: i64) -> Outcome {
             None => None,
         },
         // Rounded down and with a rest of the divisor's sign, as in Python.
-        Op::FloorDivide => left.checked_div_euclid(right).map(|floor| {
-            if right < 0 && left.rem_euclid(right) != 0 { floor - 1 } else { floor }
-        }),
-        Op::Remainder => left.checked_rem_euclid(right).map(|rest| {
-            if right < 0 && rest != 0 { rest + right } else { rest }
-        }),
+        Op::FloorDivide => left
+            .checked_div_euclid(right)
+            .map(|floor| if right < 0 && left.rem_euclid(right) != 0 { floor - 1 } else { floor }),
+        Op::Remainder => left
+            .checked_rem_euclid(right)
+            .map(|rest| if right < 0 && rest != 0 { rest + right } else { rest }),
         Op::Less => return Ok(Value::Bool(left < right)),
         Op::LessEqual => return Ok(Value::Bool(left <= right)),
         Op::Greater => return Ok(Value::Bool(left > right)),
@@ -375,8 +375,9 @@ fn fold(function: &str, values: &[Value]) -> Outcome {
     match total {
         Some(total) => Ok(Value::Int(total)),
         None if function == "sum" => Ok(Value::Int(0)),
-        None => {
-            Err(ValueErrorKind::Arguments { function: function.to_owned(), takes: "a list that is not empty" })
-        }
+        None => Err(ValueErrorKind::Arguments {
+            function: function.to_owned(),
+            takes: "a list that is not empty",
+        }),
     }
 }

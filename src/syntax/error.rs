@@ -87,7 +87,9 @@ impl SyntaxErrorKind {
     fn help(&self) -> Option<String> {
         use SyntaxErrorKind as Kind;
         Some(match self {
-            Kind::UnclosedQuote => "write a second `\"`; a quote inside a quoted key is written `\\\"`".into(),
+            Kind::UnclosedQuote => {
+                "write a second `\"`; a quote inside a quoted key is written `\\\"`".into()
+            }
             Kind::UnclosedBracket => "close it, or quote the key if the bracket belongs to it".into(),
             Kind::UnclosedBlock => "close it with a line that holds only `}`".into(),
             Kind::NoKeys { verb } => format!("write which keys: `{verb} PATTERN`"),

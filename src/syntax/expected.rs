@@ -19,7 +19,9 @@ pub(super) fn name(rule: Rule) -> Option<&'static str> {
         Rule::version => "a version",
         Rule::text | Rule::quoted => "a quoted text",
         Rule::ident | Rule::word => "a name",
-        Rule::expression | Rule::primary | Rule::number | Rule::unary | Rule::sum | Rule::constant => "a value",
+        Rule::expression | Rule::primary | Rule::number | Rule::unary | Rule::sum | Rule::constant => {
+            "a value"
+        }
         Rule::negation | Rule::comparison => "a condition",
         Rule::element | Rule::slice => "a value",
         Rule::tensor_sum | Rule::tensor_product | Rule::tensor_unary | Rule::tensor_primary => {

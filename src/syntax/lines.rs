@@ -188,7 +188,8 @@ impl Cutter<'_> {
     /// follow a pattern, so that a division is not taken for a regex.
     fn closing(&self, open: usize, quote: u8) -> Option<usize> {
         let mut at = open + 1;
-        if quote == b'/' && self.bytes.get(at).is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'/') {
+        if quote == b'/' && self.bytes.get(at).is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b'/')
+        {
             return None;
         }
         while let Some(&byte) = self.bytes.get(at) {

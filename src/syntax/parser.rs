@@ -74,7 +74,8 @@ impl<'a> Parser<'a> {
             let node = self.parse(Rule::line, &line.range)?.next()?;
             return self.plain_line(node);
         };
-        let Some(node) = self.parse(Rule::block_header, &line.range).and_then(|mut nodes| nodes.next()) else {
+        let Some(node) = self.parse(Rule::block_header, &line.range).and_then(|mut nodes| nodes.next())
+        else {
             self.items(block); // for the errors inside
             return None;
         };

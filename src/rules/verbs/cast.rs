@@ -4,7 +4,7 @@
 //! masks alone; a condition about `dtype` says otherwise ([`Call::any_dtype`]).
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 use crate::tensor::Dtype;
 

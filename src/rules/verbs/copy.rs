@@ -1,7 +1,7 @@
 //! `copy`: more tensors with the same elements, each in storage of its own.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
 pub(super) static VERB: Verb = Verb {

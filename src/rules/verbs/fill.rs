@@ -4,7 +4,7 @@
 //! each key that the target has and the state lacks, of the target's dtype and shape.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{FillValue, OpError, Term, TensorOp};
+use crate::rules::op::{FillValue, OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -40,17 +40,24 @@ fn check(value: FillValue, dtype: Dtype, shape: &[u64]) -> Result<(), OpError> {
     let range = |value: String| Err(OpError::FillRange { value, dtype });
     let bits = dtype.bits();
     match value {
-        _ if !super::cast::castable(dtype) => Err(OpError::Fill { value: dtype.to_string(), needs: "a plain number dtype" }),
+        _ if !super::cast::castable(dtype) => {
+            Err(OpError::Fill { value: dtype.to_string(), needs: "a plain number dtype" })
+        }
         FillValue::Eye if shape.len() != 2 => {
             Err(OpError::Fill { value: "eye".to_owned(), needs: "a matrix: a shape of two dims" })
         }
-        FillValue::Int(value) if dtype == Dtype::Bool && !(0..=1).contains(&value) => range(value.to_string()),
+        FillValue::Int(value) if dtype == Dtype::Bool && !(0..=1).contains(&value) => {
+            range(value.to_string())
+        }
         FillValue::Int(value) if !dtype.is_float() && dtype != Dtype::Bool => {
             let unsigned = matches!(dtype, Dtype::U64 | Dtype::U32 | Dtype::U16 | Dtype::U8);
             let (least, most) = if unsigned {
                 (0, 2i128.pow(u32::try_from(bits).unwrap_or(64)) - 1)
             } else {
-                (-(2i128.pow(u32::try_from(bits).unwrap_or(64) - 1)), 2i128.pow(u32::try_from(bits).unwrap_or(64) - 1) - 1)
+                (
+                    -(2i128.pow(u32::try_from(bits).unwrap_or(64) - 1)),
+                    2i128.pow(u32::try_from(bits).unwrap_or(64) - 1) - 1,
+                )
             };
             if (least..=most).contains(&i128::from(value)) { Ok(()) } else { range(value.to_string()) }
         }

@@ -1,7 +1,7 @@
 //! `merge`: concatenates tensors along a dim.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
 pub(super) static VERB: Verb = Verb {

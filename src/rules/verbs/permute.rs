@@ -1,7 +1,7 @@
 //! `permute`: all dims in a new order.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 
 pub(super) static VERB: Verb = Verb {

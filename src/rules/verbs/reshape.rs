@@ -1,7 +1,7 @@
 //! `reshape`: the same elements under a new shape.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 use crate::tensor::numel;
 

@@ -1,7 +1,7 @@
 //! `split`: cuts a tensor along a dim, in equal parts or by sizes.
 
 use super::{Call, Doubt, Flow, Templates, Verb};
-use crate::rules::op::{OpError, Term, TensorOp};
+use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 
 pub(super) static VERB: Verb = Verb {
