@@ -3,14 +3,14 @@
 use super::cast;
 use super::error::ApplyError;
 use super::stream::Stream;
-use crate::formats::Checkpoint;
+use crate::formats::StateDict;
 use crate::plan::Plan;
 
 /// How many elements are looked at at a time.
 const PIECE: u64 = 1 << 17;
 
 /// Checks that every asserted tensor holds its value everywhere.
-pub(super) fn check(plan: &Plan, source: &Checkpoint) -> Result<(), ApplyError> {
+pub(super) fn check(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
     for assertion in plan.assertions() {
         let stream = Stream::new(plan.arena(), assertion.expr, &assertion.key, source)?;
         let dtype = stream.dtype();

@@ -16,7 +16,8 @@ pub use error::ApplyError;
 use std::path::Path;
 
 use crate::formats::{
-    self, Checkpoint, Content, EntryData, Format, Output, OutputTensor, Placement, Progress, Written,
+    self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
+    StateDict, Written,
 };
 use crate::plan::{ExprId, Plan, renamed_modules};
 use stream::Stream;
@@ -61,7 +62,8 @@ pub fn apply(
     destination: &Destination,
     progress: &dyn Progress,
 ) -> Result<Report, ApplyError> {
-    assertion::check(plan, source)?;
+    let dict = source.main_dict();
+    assertion::check(plan, dict)?;
     let single_names = destination.format == Format::Safetensors;
     let outputs: Vec<_> = plan.outputs().iter().filter(|output| !(single_names && output.tied)).collect();
     let tied_left_out = plan
@@ -70,13 +72,13 @@ pub fn apply(
         .filter(|output| single_names && output.tied)
         .map(|output| output.key.to_string());
     if single_names {
-        ties::refuse(plan, source)?;
+        ties::refuse(plan, dict)?;
     }
     let made: Vec<Option<Stream>> = outputs
         .iter()
-        .map(|output| match kept(plan, source, destination.format, output.expr) {
+        .map(|output| match kept(plan, dict, destination.format, output.expr) {
             Some(_) => Ok(None),
-            None => Stream::new(plan.arena(), output.expr, &output.key, source).map(Some),
+            None => Stream::new(plan.arena(), output.expr, &output.key, dict).map(Some),
         })
         .collect::<Result<_, ApplyError>>()?;
     let tensors = outputs.iter().zip(&made).map(|(output, made)| {
@@ -91,8 +93,7 @@ pub fn apply(
     let output = Output {
         source,
         format: destination.format,
-        tensors: tensors.collect(),
-        modules: renamed_modules(plan, &source.modules),
+        dicts: vec![OutputDict { tensors: tensors.collect(), modules: renamed_modules(plan, &dict.modules) }],
         record: destination.record.clone(),
         weights_only: destination.weights_only,
         progress,
@@ -102,7 +103,7 @@ pub fn apply(
 }
 
 /// The source entry that an output is, where the writer can take it over as it is.
-fn kept(plan: &Plan, source: &Checkpoint, format: Format, expr: ExprId) -> Option<usize> {
+fn kept(plan: &Plan, source: &StateDict, format: Format, expr: ExprId) -> Option<usize> {
     let index = plan.arena().source(expr)?;
     match &source.entries.get(index)?.data {
         EntryData::Stored(tensor) if format == Format::Safetensors && !tensor.is_contiguous() => None,

@@ -6,7 +6,7 @@ use super::cast::{self, Cast};
 use super::error::ApplyError;
 use super::fill;
 use super::layout::Layout;
-use crate::formats::{Checkpoint, EntryData, Extent, FormatError, Produce, Sink};
+use crate::formats::{EntryData, Extent, FormatError, Produce, Sink, StateDict};
 use crate::plan::{Arena, ExprId, NodeKind};
 use crate::rules::op::{FillValue, TensorOp};
 use crate::tensor::{Dtype, TensorSpec};
@@ -47,7 +47,7 @@ impl Stream {
     ///
     /// # Errors
     /// Where a source entry is no plain tensor.
-    pub fn new(arena: &Arena, id: ExprId, key: &str, source: &Checkpoint) -> Result<Stream, ApplyError> {
+    pub fn new(arena: &Arena, id: ExprId, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
         let node = arena.node(id);
         let spec = node.spec.clone();
         let operand = |operands: &[ExprId], index: usize| Stream::new(arena, operands[index], key, source);
@@ -101,7 +101,7 @@ impl Stream {
         }
     }
 
-    fn stored(index: usize, key: &str, source: &Checkpoint) -> Result<Stream, ApplyError> {
+    fn stored(index: usize, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
         let Some(entry) = source.entries.get(index) else {
             return Err(opaque(key, "not in the source".to_owned()));
         };

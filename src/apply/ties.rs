@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::error::ApplyError;
-use crate::formats::{Checkpoint, EntryData};
+use crate::formats::{EntryData, StateDict};
 use crate::plan::Plan;
 
 /// Refuses outputs that view the same bytes of one storage: the file would hold them twice, and the
 /// tie would be lost in silence.
-pub(super) fn refuse(plan: &Plan, source: &Checkpoint) -> Result<(), ApplyError> {
+pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
     // The byte ranges that outputs view, by storage.
     let mut views: HashMap<*const crate::formats::Storage, Vec<(u64, u64, &str)>> = HashMap::new();
     for output in plan.outputs().iter().filter(|output| !output.tied) {

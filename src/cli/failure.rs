@@ -49,6 +49,8 @@ impl Failure {
             FormatError::UnknownExtension { .. }
             | FormatError::Exists { .. }
             | FormatError::ManyDicts { .. }
+            | FormatError::DictsOverlap { .. }
+            | FormatError::OneDictOnly { .. }
             | FormatError::NoTensors { .. } => Exit::Usage,
             FormatError::CannotHold { .. }
             | FormatError::OpaqueEntry { .. }

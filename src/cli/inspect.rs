@@ -42,7 +42,7 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let checkpoint = formats::open(&args.checkpoint, args.at.as_deref(), &Limits::default())?;
+    let checkpoint = formats::open(&args.checkpoint, args.at.as_deref().as_slice(), &Limits::default())?;
     let bytes = std::fs::metadata(&args.checkpoint).map_or(0, |metadata| metadata.len());
     let inspected = Inspected::new(&checkpoint, bytes);
     if args.json {
@@ -95,7 +95,7 @@ impl<'a> Inspected<'a> {
 
     /// Entries of the state dict that are no plain tensors, and what they are.
     fn opaque(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.checkpoint.entries.iter().filter_map(|entry| match &entry.data {
+        self.checkpoint.main_dict().entries.iter().filter_map(|entry| match &entry.data {
             EntryData::Opaque { what } => Some((entry.key.as_str(), what.as_str())),
             EntryData::Stored(_) => None,
         })
@@ -121,7 +121,7 @@ impl<'a> Inspected<'a> {
             "path": checkpoint.path.display().to_string(),
             "format": self.format_name(),
             "file_bytes": self.bytes,
-            "at": checkpoint.at.to_string(),
+            "at": checkpoint.main_dict().at.to_string(),
             "tensors": total.tensors,
             "elements": total.elements,
             "bytes": total.bytes,

@@ -55,7 +55,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
     }
     terminal.show(&warnings, &sources);
     let mut text = printable(&checkpoint.path.display().to_string());
-    let at = checkpoint.at.to_string();
+    let at = checkpoint.main_dict().at.to_string();
     if !at.is_empty() {
         text.push_str(&format!(", at {}", printable(&at)));
     }

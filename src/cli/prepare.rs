@@ -69,7 +69,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     };
     let RuleFile { rules, sources, mut warnings } = rule_file::load(rules_path, &args.set)?;
     let at = args.at.clone().or_else(|| rules.dicts.first().cloned());
-    let checkpoint = formats::open(input, at.as_deref(), &Limits::default())?;
+    let checkpoint = formats::open(input, at.as_deref().as_slice(), &Limits::default())?;
     let migration = rules.migration.as_ref();
     let target = target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
     let source = match rules.steps.is_empty() {

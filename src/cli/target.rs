@@ -27,7 +27,7 @@ pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
     if yaml {
         return read_key_set(path, at);
     }
-    match formats::open(path, at, &Limits::default()) {
+    match formats::open(path, at.as_slice(), &Limits::default()) {
         Err(FormatError::NotACheckpoint { kind: Foreign::Text, .. }) if is_key_set(path) => {
             read_key_set(path, at)
         }
@@ -40,7 +40,7 @@ pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
 /// # Errors
 /// Where the file holds other things but no tensors.
 pub fn keyset_of(checkpoint: &Checkpoint) -> Result<KeySet, Failure> {
-    if checkpoint.entries.is_empty() && checkpoint.format == Format::TorchZip {
+    if checkpoint.main_dict().entries.is_empty() && checkpoint.format == Format::TorchZip {
         return Err(Failure::new(Exit::Io, no_tensors(checkpoint)));
     }
     Ok(tied_keys(checkpoint))
@@ -50,7 +50,7 @@ pub fn keyset_of(checkpoint: &Checkpoint) -> Result<KeySet, Failure> {
 pub(super) fn tied_keys(checkpoint: &Checkpoint) -> KeySet {
     let mut keyset = KeySet::new(checkpoint.path.display().to_string());
     let mut tensors = HashMap::new();
-    for entry in &checkpoint.entries {
+    for entry in &checkpoint.main_dict().entries {
         let key = Key::from(entry.key.as_str());
         let role = entry.parameter.then_some(Role::Parameter);
         let tied = view(entry).and_then(|view| match tensors.entry(view) {

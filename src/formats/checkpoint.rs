@@ -8,10 +8,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::atomic::{AtomicFile, Placement, Replace};
-use super::error::Foreign;
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
-use super::{FormatError, Produce, Progress, SourceFile, StoredTensor, safetensors};
+use super::{Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors};
 use crate::tensor::TensorSpec;
 
 /// The file formats that are read and written.
@@ -66,13 +65,20 @@ impl Default for Limits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DictPath(pub Vec<String>);
 
+impl DictPath {
+    /// As it can be written for [`open`]: `.` for the root.
+    pub fn name(&self) -> String {
+        if self.0.is_empty() { ".".to_owned() } else { self.to_string() }
+    }
+}
+
 impl fmt::Display for DictPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("."))
     }
 }
 
-/// Something that a file holds besides the chosen dict of tensors.
+/// Something that a file holds besides the chosen dicts of tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other {
     /// The keys that lead to it, joined with dots.
@@ -88,16 +94,13 @@ pub struct Checkpoint {
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
-    /// Which dict of tensors was chosen.
-    pub at: DictPath,
-    /// The entries of that dict and of the dicts nested in it, in file order.
-    pub entries: Vec<Entry>,
+    /// The chosen dicts of tensors, in the order in which they were named; never empty. In a file
+    /// without any dict of tensors it is one without entries, at the root.
+    pub dicts: Vec<StateDict>,
     /// The `__metadata__` of a safetensors file, in order.
     pub metadata: IndexMap<String, String>,
-    /// What else the file holds beside the chosen dict.
+    /// What else the file holds beside the chosen dicts.
     pub others: Vec<Other>,
-    /// The module paths in the state dict's `_metadata`, in order.
-    pub modules: Vec<String>,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -105,20 +108,37 @@ pub struct Checkpoint {
     pub(super) document: Option<Arc<Document>>,
 }
 
+/// One dict of tensors with those nested in it, joined with dots.
+#[derive(Clone, Debug, Default)]
+pub struct StateDict {
+    /// Where it lies.
+    pub at: DictPath,
+    /// Its entries and those of the dicts nested in it, in file order.
+    pub entries: Vec<Entry>,
+    /// The module paths in its `_metadata`, in order.
+    pub modules: Vec<String>,
+}
+
+/// What [`Checkpoint::main_dict`] gives where there is none.
+static NO_DICT: StateDict = StateDict { at: DictPath(Vec::new()), entries: Vec::new(), modules: Vec::new() };
+
 impl Checkpoint {
-    pub(super) fn new(path: &Path, format: Format) -> Self {
+    pub(super) fn new(path: &Path, format: Format, dicts: Vec<StateDict>) -> Self {
         Checkpoint {
             path: path.to_owned(),
             format,
-            at: DictPath::default(),
-            entries: Vec::new(),
+            dicts,
             metadata: IndexMap::new(),
             others: Vec::new(),
-            modules: Vec::new(),
             globals: Vec::new(),
             has_metadata: false,
             document: None,
         }
+    }
+
+    /// The dict that is meant where one is: the first that was named, or the one that was found.
+    pub fn main_dict(&self) -> &StateDict {
+        self.dicts.first().unwrap_or(&NO_DICT)
     }
 
     /// Reads every storage that has a recorded CRC and compares.
@@ -161,26 +181,35 @@ pub enum EntryData {
     },
 }
 
-/// Opens a checkpoint of a format that its content tells, and finds its dict of tensors.
+/// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`.
 ///
-/// `at` names the dict by its keys, joined with dots (`.` is the root). A torch file without any
-/// dict of tensors (a pickled module, say) gives a checkpoint without entries.
+/// Each dict is named by its keys, joined with dots (`.` is the root). With `at` empty it is found by
+/// itself; a torch file without any dict of tensors (a pickled module, say) then gives a checkpoint
+/// with one state dict without entries.
 ///
 /// # Errors
-/// Where the file is no checkpoint, is damaged, holds several dicts of tensors and `at` is `None`,
-/// or has no tensors at `at`.
-pub fn open(path: &Path, at: Option<&str>, limits: &Limits) -> Result<Checkpoint, FormatError> {
+/// Where the file is no checkpoint, is damaged, holds several dicts of tensors and `at` is empty, or
+/// has no tensors at one of `at`; and where one of those is named twice, lies inside another, or shares
+/// a dict with it.
+pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
     let file = SourceFile::open(path)?;
     let checkpoint = match detect(&file)? {
         Format::Safetensors => safetensors::open(&file, limits)?,
         Format::TorchZip => return pytorch::open(&file, at, limits),
     };
-    match at {
-        None | Some("" | ".") => Ok(checkpoint),
-        Some(at) => {
-            Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() })
-        }
+    if let Some(&at) = at.iter().find(|&&at| !at.is_empty() && at != ".") {
+        return Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() });
     }
+    if at.len() > 1 {
+        let (first, second) = (DictPath::default().name(), DictPath::default().name());
+        return Err(FormatError::DictsOverlap {
+            path: path.to_owned(),
+            first,
+            second,
+            overlap: Overlap::Twice,
+        });
+    }
+    Ok(checkpoint)
 }
 
 /// The format that the first bytes of a file show.
@@ -236,22 +265,32 @@ pub enum Content<'a> {
     /// A source entry as it is: the same object, storage and strides. A safetensors output takes
     /// contiguous tensors only.
     Kept {
-        /// The index of the source entry.
+        /// The index of the entry in the source's dict that this one is made from.
         entry: usize,
     },
     /// A new contiguous tensor.
     Produced {
         /// Who makes its bytes.
         tensor: &'a dyn Produce,
-        /// The source entry whose device (`cpu`, `cuda:0`) it takes over, and whether it is a
+        /// The entry of that same source dict whose device (`cpu`, `cuda:0`) it takes over, and whether it is a
         /// parameter.
         like: Option<usize>,
     },
     /// Another name of an earlier output tensor: torch shares the storage, safetensors holds it twice.
     Tied {
-        /// The index of that tensor in the output.
+        /// The index of that tensor in the same dict of the output.
         to: usize,
     },
+}
+
+/// One dict of tensors of an output.
+#[derive(Default)]
+pub struct OutputDict<'a> {
+    /// The tensors, in order.
+    pub tensors: Vec<OutputTensor<'a>>,
+    /// New paths for the modules in `_metadata`: absent is unchanged, empty is dropped, with several
+    /// each gets a copy.
+    pub modules: HashMap<String, Vec<String>>,
 }
 
 /// An output file: what it takes over and what is new in it.
@@ -260,15 +299,13 @@ pub struct Output<'a> {
     pub source: &'a Checkpoint,
     /// The format to write.
     pub format: Format,
-    /// The tensors, in order.
-    pub tensors: Vec<OutputTensor<'a>>,
-    /// New paths for the modules in `_metadata`: absent is unchanged, empty is dropped, with several
-    /// each gets a copy.
-    pub modules: HashMap<String, Vec<String>>,
+    /// What the dicts of tensors become: one for each of the source's, in the same order. A safetensors
+    /// file holds one.
+    pub dicts: Vec<OutputDict<'a>>,
     /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
     /// a torch file's root dict where that is not itself the state dict.
     pub record: Option<String>,
-    /// Whether the state dict alone is written.
+    /// Whether the state dict alone is written, which must be the only one.
     pub weights_only: bool,
     /// Told of every byte that is written.
     pub progress: &'a dyn Progress,
@@ -293,6 +330,7 @@ pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     if placement.replace == Replace::Never && path.symlink_metadata().is_ok() {
         return Err(FormatError::Exists { path: path.to_owned() });
     }
+    check_dicts(output, path)?;
     let file = AtomicFile::create(path)?;
     let stop = std::sync::atomic::AtomicBool::new(false);
     let bytes = std::thread::scope(|scope| {
@@ -321,4 +359,21 @@ pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     })?;
     file.commit(placement)?;
     Ok(Written { bytes })
+}
+
+/// Checks that the output has a dict for each of the source's, and can hold as many.
+fn check_dicts(output: &Output<'_>, path: &Path) -> Result<(), FormatError> {
+    let (dicts, wanted) = (&output.source.dicts, output.dicts.len());
+    if dicts.len() > 1 && (output.format == Format::Safetensors || output.weights_only) {
+        return Err(FormatError::OneDictOnly {
+            path: path.to_owned(),
+            dicts: dicts.iter().map(|dict| dict.at.name()).collect(),
+            weights_only: output.format != Format::Safetensors,
+        });
+    }
+    if dicts.len() != wanted {
+        let what = format!("{wanted} dicts of tensors are given for the {} of the source", dicts.len());
+        return Err(FormatError::Output { path: path.to_owned(), what });
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::Foreign;
 use crate::tensor::Dtype;
 
 /// A checkpoint that cannot be read, or an output that cannot be written.
@@ -180,6 +181,28 @@ pub enum FormatError {
         /// The paths of the dicts that the deepest dict on that path holds.
         there: Vec<String>,
     },
+    /// Two chosen dicts of which one is, holds, or has parts in common with the other.
+    #[error("`{}`: {}", path.display(), overlap.what(first, second))]
+    DictsOverlap {
+        /// The file.
+        path: PathBuf,
+        /// The path of the one that was named first; of a dict inside another, the outer one.
+        first: String,
+        /// The path of the other.
+        second: String,
+        /// How they overlap.
+        overlap: Overlap,
+    },
+    /// Several chosen dicts, and an output that can hold one.
+    #[error("`{}` can hold one dict of tensors, and several are chosen: {}", path.display(), list(dicts.iter().map(String::as_str)))]
+    OneDictOnly {
+        /// The output.
+        path: PathBuf,
+        /// The paths of the chosen dicts.
+        dicts: Vec<String>,
+        /// Whether only `--weights-only` is in the way.
+        weights_only: bool,
+    },
     /// A tensor that the output format has no dtype for.
     #[error("`{}` cannot hold `{key}`: safetensors has no dtype {dtype}", path.display())]
     CannotHold {
@@ -220,67 +243,34 @@ pub enum FormatError {
     },
 }
 
-/// What a file is that is no checkpoint of a kind that is read.
+/// How two chosen dicts overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// `torch.save` before 1.6, or with `_use_new_zipfile_serialization=False`.
-    LegacyTorch,
-    /// torch's first format, a tar archive.
-    LegacyTar,
-    /// A pickle that torch did not wrap.
-    Pickle,
-    /// A TorchScript archive (`torch.jit.save`).
-    TorchScript,
-    /// A torch file from a big-endian machine.
-    BigEndian,
-    /// The pointer that git-lfs leaves where the file was not fetched.
-    GitLfsPointer,
-    /// Text.
-    Text,
-    /// Anything else.
-    Unknown,
+pub enum Overlap {
+    /// They are one dict, named twice.
+    Twice,
+    /// The second lies inside the first.
+    Inside,
+    /// One dict object is, or lies in, both of them.
+    Shared,
 }
 
-impl Foreign {
-    fn what(self) -> &'static str {
+impl Overlap {
+    fn what(self, first: &str, second: &str) -> String {
         match self {
-            Foreign::LegacyTorch => "a torch file of the legacy format (before torch 1.6), which is not read",
-            Foreign::LegacyTar => "a tar archive (torch's first format), which is not read",
-            Foreign::Pickle => "a plain pickle, no torch file",
-            Foreign::TorchScript => "a TorchScript archive, which holds code besides its tensors",
-            Foreign::BigEndian => "a torch file with big-endian data, which is not read",
-            Foreign::GitLfsPointer => "a git-lfs pointer, not the file itself",
-            Foreign::Text => "a text file, no checkpoint",
-            Foreign::Unknown => "neither a torch file nor a safetensors file",
+            Overlap::Twice => format!("the dict `{first}` is named twice"),
+            Overlap::Inside => format!("the dict `{second}` lies inside `{first}`, which is named too"),
+            Overlap::Shared => {
+                format!("`{first}` and `{second}` share a dict, so one cannot change without the other")
+            }
         }
     }
 
-    fn code(self) -> &'static str {
+    fn help(self, first: &str) -> String {
         match self {
-            Foreign::LegacyTorch => "legacy-torch",
-            Foreign::LegacyTar => "legacy-tar",
-            Foreign::Pickle => "plain-pickle",
-            Foreign::TorchScript => "torchscript",
-            Foreign::BigEndian => "big-endian",
-            Foreign::GitLfsPointer => "git-lfs-pointer",
-            Foreign::Text => "text-file",
-            Foreign::Unknown => "unknown-format",
+            Overlap::Twice => format!("name `{first}` once"),
+            Overlap::Inside => format!("name `{first}` alone: dicts of tensors nested in it belong to it"),
+            Overlap::Shared => format!("name `{first}` alone: what the two share changes with it"),
         }
-    }
-
-    fn help(self) -> Option<&'static str> {
-        Some(match self {
-            Foreign::LegacyTorch | Foreign::LegacyTar => {
-                "load it and save it again with torch 1.6 or later: torch.save(torch.load(OLD, weights_only=True), NEW)"
-            }
-            Foreign::Pickle => "load it with the program that wrote it, and save its tensors with torch.save",
-            Foreign::TorchScript => {
-                "save the state dict of the module: torch.save(torch.jit.load(OLD).state_dict(), NEW)"
-            }
-            Foreign::BigEndian => "load it and save it again on a little-endian machine",
-            Foreign::GitLfsPointer => "fetch the file: git lfs pull",
-            Foreign::Text | Foreign::Unknown => return None,
-        })
     }
 }
 
@@ -307,6 +297,12 @@ impl FormatError {
             }
             FormatError::NoTensors { there, .. } => {
                 there.first().map(|first| format!("write, for example, --at {first}"))
+            }
+            FormatError::DictsOverlap { first, overlap, .. } => Some(overlap.help(first)),
+            FormatError::OneDictOnly { dicts, weights_only, .. } => {
+                let options: Vec<String> = dicts.iter().map(|dict| format!("--at {dict}")).collect();
+                let instead = if *weights_only { "leave --weights-only out" } else { "write a torch file" };
+                Some(format!("choose one with {}, or {instead}", options.join(" or ")))
             }
             FormatError::CannotHold { .. } => {
                 Some("cast it to another dtype, drop it, or write a torch file".to_owned())
@@ -341,6 +337,8 @@ impl FormatError {
             FormatError::CutOff { .. } => "cut-off",
             FormatError::ManyDicts { .. } => "many-dicts",
             FormatError::NoTensors { .. } => "no-tensors",
+            FormatError::DictsOverlap { .. } => "dicts-overlap",
+            FormatError::OneDictOnly { .. } => "one-dict-only",
             FormatError::CannotHold { .. } => "cannot-hold",
             FormatError::OpaqueEntry { .. } => "opaque-entry",
             FormatError::OthersLost { .. } => "others-lost",

@@ -1,12 +1,14 @@
 //! Checkpoint files: key sets and bytes out of them, and into new ones.
 //!
-//! [`open`] reads a file's headers and gives a [`Checkpoint`]: its entries in order, each with spec
-//! and place. [`write()`] takes output tensors and lays out a new file. Nothing here knows of rules
+//! [`open`] reads a file's headers and gives a [`Checkpoint`]: the chosen dicts of tensors, each with
+//! its entries in order, their specs and places. [`write()`] takes output tensors for each of them and
+//! lays out a new file. Nothing here knows of rules
 //! or plans, and nothing that a file says is ever executed.
 
 mod atomic;
 mod checkpoint;
 mod error;
+mod foreign;
 pub mod keys_yaml;
 mod output;
 mod pytorch;
@@ -18,9 +20,10 @@ mod tests;
 
 pub use atomic::{AtomicFile, Placement, Replace};
 pub use checkpoint::{
-    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputTensor, Written,
-    open, write,
+    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputDict, OutputTensor,
+    StateDict, Written, open, write,
 };
-pub use error::{Foreign, FormatError};
+pub use error::{FormatError, Overlap};
+pub use foreign::Foreign;
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};

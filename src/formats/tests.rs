@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::{
-    AtomicFile, Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputTensor, Placement,
-    Progress, Replace, open, write,
+    AtomicFile, Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict,
+    OutputTensor, Placement, Progress, Replace, open, write,
 };
 
 struct Silent;
@@ -22,19 +22,18 @@ fn safetensors_file(path: &Path, header: &str, data: &[u8]) {
 }
 
 fn read(path: &Path) -> Result<Checkpoint, FormatError> {
-    open(path, None, &Limits::default())
+    open(path, &[], &Limits::default())
 }
 
 fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'a> {
     let tensor = |&entry: &usize| OutputTensor {
-        key: source.entries[entry].key.clone(),
+        key: source.main_dict().entries[entry].key.clone(),
         content: Content::Kept { entry },
     };
     Output {
         source,
         format,
-        tensors: order.iter().map(tensor).collect(),
-        modules: HashMap::new(),
+        dicts: vec![OutputDict { tensors: order.iter().map(tensor).collect(), modules: HashMap::new() }],
         record: None,
         weights_only: false,
         progress: &Silent,
@@ -69,9 +68,9 @@ fn what_the_crate_writes_comes_out_byte_for_byte() {
         let views = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(views.tensor("a").unwrap().data(), [0, 1, 2, 3, 4, 5, 6, 7]);
         let again = read(&out).unwrap();
-        let keys: Vec<&str> = again.entries.iter().map(|entry| entry.key.as_str()).collect();
+        let keys: Vec<&str> = again.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["flag", "quote\"é", "empty", "b", "a"]);
-        for entry in &again.entries {
+        for entry in &again.main_dict().entries {
             let EntryData::Stored(tensor) = &entry.data else { panic!() };
             assert_eq!(tensor.storage.extent.offset % entry.spec.dtype.bytes().unwrap(), 0);
         }
@@ -178,8 +177,38 @@ fn a_new_torch_file_takes_the_name_of_its_file() {
         assert_eq!(names, wanted.map(|name| format!("{root}/{name}")));
         let again = read(&out).unwrap();
         assert_eq!(
-            (again.entries[0].spec.to_string().as_str(), again.entries[0].key.as_str()),
+            (
+                again.main_dict().entries[0].spec.to_string().as_str(),
+                again.main_dict().entries[0].key.as_str()
+            ),
             ("bf16 [2, 2]", "a")
         );
+    }
+}
+
+#[test]
+fn a_safetensors_file_is_one_dict() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    safetensors_file(&path, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", &[0; 8]);
+    let open = |at: &[&str]| open(&path, at, &Limits::default());
+    for at in [&[][..], &["."], &[""]] {
+        let source = open(at).unwrap();
+        assert_eq!((source.dicts.len(), source.main_dict().at.name().as_str()), (1, "."));
+    }
+    assert_eq!(open(&["model"]).unwrap_err().code(), "no-tensors");
+    assert_eq!(open(&[".", "model"]).unwrap_err().code(), "no-tensors");
+    let error = open(&[".", ""]).unwrap_err();
+    assert_eq!(error.code(), "dicts-overlap");
+    assert!(error.to_string().ends_with("the dict `.` is named twice"), "{error}");
+    // An output has a dict for each of the source's.
+    let source = open(&[]).unwrap();
+    for format in [Format::Safetensors, Format::TorchZip] {
+        for count in [0, 2] {
+            let mut output = kept(&source, &[0], format);
+            output.dicts.resize_with(count, OutputDict::default);
+            let error = write(&output, &folder.path().join("out"), &NEVER).unwrap_err();
+            assert_eq!(error.code(), "bad-output");
+        }
     }
 }

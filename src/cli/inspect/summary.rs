@@ -52,7 +52,7 @@ impl Inspected<'_> {
         if let Some(version) = self.lightning() {
             table.row(["written by".to_owned(), format!("Lightning {}", printable(version))]);
         }
-        let at = self.checkpoint.at.to_string();
+        let at = self.checkpoint.main_dict().at.to_string();
         let place = if at.is_empty() { String::new() } else { format!(" in `{}`", printable(&at)) };
         let what = match total.tensors {
             0 => "none: the file holds no dict of tensors".to_owned(),

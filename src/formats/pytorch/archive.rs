@@ -13,7 +13,7 @@ use std::sync::Arc;
 use zip::CompressionMethod;
 use zip::read::{ArchiveOffset, Config, ZipArchive};
 
-use super::super::error::Foreign;
+use super::super::Foreign;
 use super::super::{Extent, FormatError, Limits, SourceFile};
 
 /// One record of an archive.

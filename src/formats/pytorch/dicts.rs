@@ -1,22 +1,25 @@
-//! Finds the dict of tensors in a graph, and what lies beside it.
+//! A dict of tensors in a graph, with those nested in it, and what lies beside it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
+use indexmap::IndexMap;
+
 use super::super::{FormatError, Other};
+use super::choose::Place;
 use super::graph::{Graph, NodeId};
 use super::opcode::*;
 use super::tensors::{self, Meaning};
 
 /// Names that are never looked into when searching for a state dict: what an optimizer or Lightning's
 /// trainer keeps there mirrors the weights or has nothing to do with them.
-fn is_skipped(key: &str) -> bool {
+pub(super) fn is_skipped(key: &str) -> bool {
     key.to_ascii_lowercase().contains("optim") || matches!(key, "callbacks" | "loops" | "lr_schedulers")
 }
 
 /// How deep dicts are looked into; what lies deeper is passed through whole. Real files have up to
 /// five levels, and without a bound the joined keys of a hostile file grow with the square of its size.
-const MAX_DEPTH: usize = 64;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// A value in the chosen dict or one nested in it.
 pub(super) struct Leaf {
@@ -48,134 +51,22 @@ pub(super) struct Tree {
     pub(super) leaves: Vec<Leaf>,
 }
 
-/// A dict on the way from the root.
-#[derive(Clone)]
-pub(super) struct Place {
-    pub(super) path: Vec<String>,
-    /// The dicts from the root to this one.
-    pub(super) way: Vec<NodeId>,
-}
-
-impl Place {
-    fn node(&self) -> Option<NodeId> {
-        self.way.last().copied()
-    }
-}
-
 /// Whether a value is some kind of tensor, told from the function that rebuilds it alone.
-fn is_tensor(graph: &Graph, id: NodeId) -> bool {
+pub(super) fn is_tensor(graph: &Graph, id: NodeId) -> bool {
     let global = graph.call(id).and_then(|(callable, _)| graph.global(callable));
     global.is_some_and(|(module, name)| tensors::is_rebuild(&module, &name))
 }
 
-fn direct_tensors(graph: &Graph, dict: NodeId) -> usize {
+/// How many tensors a dict holds itself.
+pub(super) fn direct_tensors(graph: &Graph, dict: NodeId) -> usize {
     graph.items(dict).iter().filter(|item| is_tensor(graph, item.1)).count()
 }
 
 /// The dicts in a dict, with text keys.
-fn sub_dicts(graph: &Graph, dict: NodeId) -> Vec<(String, NodeId)> {
+pub(super) fn sub_dicts(graph: &Graph, dict: NodeId) -> Vec<(String, NodeId)> {
     let items = graph.items(dict);
     let dicts = items.iter().filter(|item| graph.is_dict(item.1));
     dicts.filter_map(|item| Some((graph.text(item.0)?.into_owned(), item.1))).collect()
-}
-
-/// All dicts that hold tensors directly and can be reached from the root through dicts, outermost
-/// first; those nested below another one belong to it and are left out.
-fn candidates(graph: &Graph) -> Vec<(Place, usize)> {
-    let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    let mut pending = vec![Place { path: Vec::new(), way: vec![graph.root] }];
-    while let Some(place) = pending.pop() {
-        let Some(node) = place.node() else { continue };
-        if !graph.is_dict(node) || !seen.insert(node) {
-            continue;
-        }
-        let count = direct_tensors(graph, node);
-        // Dicts below the root are looked at even where the root holds tensors: one may be `state_dict`.
-        let look_below = (count == 0 || place.path.is_empty()) && place.path.len() < MAX_DEPTH;
-        if count > 0 {
-            found.push((place.clone(), count));
-        }
-        if look_below {
-            for (key, dict) in sub_dicts(graph, node).into_iter().rev() {
-                if !is_skipped(&key) {
-                    let mut next = place.clone();
-                    next.path.push(key);
-                    next.way.push(dict);
-                    pending.push(next);
-                }
-            }
-        }
-    }
-    found
-}
-
-/// Chooses the dict of tensors: the one that `at` names, or the one that is meant beyond doubt.
-/// `None` where the file has no dict of tensors at all.
-///
-/// # Errors
-/// [`FormatError::ManyDicts`], [`FormatError::NoTensors`].
-pub(super) fn choose(graph: &Graph, at: Option<&str>, file: &Path) -> Result<Option<Place>, FormatError> {
-    if let Some(at) = at {
-        return find(graph, at, file).map(Some);
-    }
-    let mut found = candidates(graph);
-    let named =
-        |name: &str| found.iter().position(|(place, _)| place.path.len() == 1 && place.path[0] == name);
-    let position = if found.len() <= 1 {
-        (!found.is_empty()).then_some(0)
-    } else if let Some(position) = named("state_dict") {
-        Some(position)
-    } else if let Some(position) = found.iter().position(|(place, _)| place.path.is_empty()) {
-        Some(position)
-    } else {
-        let usual: Vec<usize> =
-            ["model", "model_state_dict", "module"].into_iter().filter_map(named).collect();
-        if let &[position] = usual.as_slice() {
-            Some(position)
-        } else {
-            let candidates = found.iter().map(|(place, count)| (place.path.join("."), *count)).collect();
-            return Err(FormatError::ManyDicts { path: file.to_owned(), candidates });
-        }
-    };
-    Ok(position.map(|position| found.swap_remove(position).0))
-}
-
-/// The dict at a path of keys joined with dots; keys may hold dots themselves.
-fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
-    let wanted = if at == "." { "" } else { at };
-    let mut pending = vec![(Place { path: Vec::new(), way: vec![graph.root] }, wanted)];
-    let mut nearest: Option<(String, Vec<String>)> = None;
-    let mut seen = HashSet::new();
-    while let Some((place, rest)) = pending.pop() {
-        let Some(node) = place.node().filter(|&node| graph.is_dict(node) && seen.insert((node, rest.len())))
-        else {
-            continue;
-        };
-        if rest.is_empty() && tree(graph, node, file)?.leaves.iter().any(|leaf| is_tensor(graph, leaf.value))
-        {
-            return Ok(place);
-        }
-        let below = sub_dicts(graph, node);
-        let path = place.path.join(".");
-        if nearest.as_ref().is_none_or(|(known, _)| known.len() <= path.len()) {
-            nearest = Some((path, below.iter().map(|dict| dict.0.clone()).collect()));
-        }
-        for (key, dict) in below.into_iter().rev() {
-            let after = rest.strip_prefix(key.as_str());
-            let after =
-                after.and_then(|after| if after.is_empty() { Some(after) } else { after.strip_prefix('.') });
-            if let (Some(after), false) = (after, rest.is_empty() || place.path.len() >= MAX_DEPTH) {
-                let mut next = place.clone();
-                next.path.push(key);
-                next.way.push(dict);
-                pending.push((next, after));
-            }
-        }
-    }
-    let (path, there) = nearest.unwrap_or_default();
-    let there = there.into_iter().map(|key| if path.is_empty() { key } else { format!("{path}.{key}") });
-    Err(FormatError::NoTensors { path: file.to_owned(), at: at.to_owned(), there: there.collect() })
 }
 
 /// Whether a dict belongs to the state dict around it: it leads to a tensor through text keys.
@@ -253,31 +144,44 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
     Ok(tree)
 }
 
-/// What lies beside the chosen dict, on every level from the root down to it.
-pub(super) fn others(graph: &Graph, chosen: Option<&Place>) -> Vec<Other> {
-    let Some(place) = chosen else {
+/// What lies beside the chosen dicts, on every level from the root down to them.
+pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Vec<Other> {
+    if chosen.is_empty() {
         if !graph.is_dict(graph.root) {
             return vec![Other { path: "root".to_owned(), what: describe(graph, graph.root) }];
         }
-        return listed(graph, graph.root, "", None);
-    };
+        return listed(graph, graph.root, "", |_| false);
+    }
     let mut others = Vec::new();
-    let mut prefix = String::new();
-    for (dict, key) in place.way.iter().zip(&place.path) {
-        others.extend(listed(graph, *dict, &prefix, Some(key)));
-        prefix.push_str(key);
-        prefix.push('.');
+    // Dicts on the way, outermost first: the keys that lead to each, and the chosen ones below it.
+    let mut pending = VecDeque::from([(String::new(), graph.root, 0, chosen.to_vec())]);
+    while let Some((prefix, dict, depth, places)) = pending.pop_front() {
+        let mut below: IndexMap<&str, Vec<&Place>> = IndexMap::new();
+        for place in places {
+            if let Some(key) = place.path.get(depth) {
+                below.entry(key).or_default().push(place);
+            }
+        }
+        if below.is_empty() {
+            continue; // a chosen dict itself
+        }
+        others.extend(listed(graph, dict, &prefix, |key| below.contains_key(key)));
+        for (key, places) in below {
+            if let Some(&dict) = places.first().and_then(|place| place.way.get(depth + 1)) {
+                pending.push_back((format!("{prefix}{key}."), dict, depth + 1, places));
+            }
+        }
     }
     others
 }
 
-fn listed(graph: &Graph, dict: NodeId, prefix: &str, but: Option<&str>) -> Vec<Other> {
+fn listed(graph: &Graph, dict: NodeId, prefix: &str, is_chosen: impl Fn(&str) -> bool) -> Vec<Other> {
     // One value may stand under many keys: it is described once.
     let mut known: HashMap<NodeId, String> = HashMap::new();
     let mut others = Vec::new();
     for (key, value) in graph.items(dict) {
         let key = graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned());
-        if Some(key.as_str()) != but {
+        if !is_chosen(&key) {
             let what = known.entry(value).or_insert_with(|| describe(graph, value)).clone();
             others.push(Other { path: format!("{prefix}{key}"), what });
         }

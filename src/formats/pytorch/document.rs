@@ -1,4 +1,4 @@
-//! A torch file that has been read: its archive's records, its graph, its state dict.
+//! A torch file that has been read: its archive's records, its graph, its state dicts.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indexmap::IndexMap;
 
 use super::archive::{Archive, Spool};
-use super::dicts::{self, Place, Tree};
+use super::choose::{self, Chosen};
+use super::dicts;
 use super::graph::{Graph, NodeId};
 use super::machine;
 use super::opcode::{self, *};
 use super::tensors::{self, Meaning, Plain};
-use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits};
-use crate::formats::error::Foreign;
-use crate::formats::{FormatError, SourceFile, Storage, StoredTensor};
+use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
+use crate::formats::{Foreign, FormatError, SourceFile, Storage, StoredTensor};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// A torch file that has been read.
@@ -32,10 +32,8 @@ pub(in crate::formats) struct Document {
     pub(super) storages: IndexMap<String, Arc<Storage>>,
     /// Whether the records lie as torch lays them.
     pub(super) torch_layout: bool,
-    pub(super) place: Option<Place>,
-    pub(super) tree: Tree,
-    /// For each leaf of the tree, the tensor that it is.
-    pub(super) plains: Vec<Option<Plain>>,
+    /// The chosen dicts of tensors; none where the file has no dict of tensors.
+    pub(super) dicts: Vec<Chosen>,
 }
 
 impl std::fmt::Debug for Document {
@@ -47,10 +45,10 @@ impl std::fmt::Debug for Document {
 /// Reads a torch file, without its tensor bytes.
 ///
 /// # Errors
-/// Where archive or pickle are damaged or hostile, or the dict of tensors is in doubt.
+/// Where archive or pickle are damaged or hostile, or the dicts of tensors are in doubt.
 pub(in crate::formats) fn open(
     file: &Arc<SourceFile>,
-    at: Option<&str>,
+    at: &[&str],
     limits: &Limits,
 ) -> Result<Checkpoint, FormatError> {
     let path = file.path();
@@ -69,12 +67,7 @@ pub(in crate::formats) fn open(
         what: error.what,
     })?;
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
-    let place = dicts::choose(&graph, at, path)?;
-    let chosen = place.as_ref().and_then(|place| place.way.last().copied());
-    let tree = match chosen {
-        Some(node) => dicts::tree(&graph, node, path)?,
-        None => Tree { dicts: Vec::new(), leaves: Vec::new() },
-    };
+    let dicts = choose::choose(&graph, at, path)?;
     let mut document = Document {
         path: path.to_owned(),
         root_folder: archive.root.clone(),
@@ -83,19 +76,16 @@ pub(in crate::formats) fn open(
         graph,
         side_records,
         storages,
-        place,
-        tree,
-        plains: Vec::new(),
+        dicts,
     };
-    let mut checkpoint = Checkpoint::new(path, Format::TorchZip);
-    document.list_entries(&mut checkpoint)?;
+    let mut state_dicts = document.list_entries()?;
+    if state_dicts.is_empty() {
+        state_dicts.push(StateDict::default());
+    }
+    let mut checkpoint = Checkpoint::new(path, Format::TorchZip, state_dicts);
     let graph = &document.graph;
-    checkpoint.at = DictPath(document.place.as_ref().map(|place| place.path.clone()).unwrap_or_default());
-    checkpoint.others = dicts::others(graph, document.place.as_ref());
-    let metadata = chosen.and_then(|chosen| module_versions(graph, chosen));
-    let modules = metadata.map(|metadata| graph.items(metadata)).unwrap_or_default();
-    checkpoint.modules =
-        modules.iter().filter_map(|item| graph.text(item.0)).map(|text| text.into_owned()).collect();
+    let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
+    checkpoint.others = dicts::others(graph, &places);
     checkpoint.globals = globals(graph);
     checkpoint.document = Some(Arc::new(document));
     Ok(checkpoint)
@@ -171,32 +161,49 @@ fn globals(graph: &Graph) -> Vec<String> {
 }
 
 impl Document {
-    fn list_entries(&mut self, checkpoint: &mut Checkpoint) -> Result<(), FormatError> {
-        for leaf in &self.tree.leaves {
-            let meaning = tensors::meaning(&self.graph, leaf.value);
-            let meaning = meaning.map_err(|what| FormatError::Tensor {
-                path: self.path.clone(),
-                key: leaf.key.clone(),
-                what,
-            })?;
-            let opaque = |what| (TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what });
-            let mut plain = None;
-            let (spec, data) = match meaning {
-                Meaning::Opaque(what) => opaque(what),
-                Meaning::Other => opaque(dicts::describe(&self.graph, leaf.value)),
-                Meaning::Plain(tensor) => match self.stored(&tensor) {
-                    Some(stored) => {
-                        plain = Some(tensor);
-                        (stored.spec.clone(), EntryData::Stored(stored))
-                    }
-                    None => opaque("a tensor without data".to_owned()),
-                },
-            };
-            let parameter = plain.as_ref().is_some_and(|plain| plain.parameter);
-            self.plains.push(plain);
-            checkpoint.entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
+    /// The chosen dicts as state dicts; notes which tensor each of their leaves is.
+    fn list_entries(&mut self) -> Result<Vec<StateDict>, FormatError> {
+        let mut state_dicts = Vec::with_capacity(self.dicts.len());
+        let mut chosen = std::mem::take(&mut self.dicts);
+        for chosen in &mut chosen {
+            let mut entries = Vec::with_capacity(chosen.tree.leaves.len());
+            for leaf in &chosen.tree.leaves {
+                let (plain, spec, data) = self.content(&leaf.key, leaf.value)?;
+                let parameter = plain.as_ref().is_some_and(|plain| plain.parameter);
+                chosen.plains.push(plain);
+                entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
+            }
+            let versions =
+                module_versions(&self.graph, chosen.node).map(|versions| self.graph.items(versions));
+            let modules = versions.iter().flatten().filter_map(|item| self.graph.text(item.0));
+            let modules = modules.map(|text| text.into_owned()).collect();
+            state_dicts.push(StateDict { at: DictPath(chosen.place.path.clone()), entries, modules });
         }
-        Ok(())
+        self.dicts = chosen;
+        Ok(state_dicts)
+    }
+
+    /// What a leaf is.
+    fn content(
+        &self,
+        key: &str,
+        value: NodeId,
+    ) -> Result<(Option<Plain>, TensorSpec, EntryData), FormatError> {
+        let meaning = tensors::meaning(&self.graph, value);
+        let meaning = meaning.map_err(|what| FormatError::Tensor {
+            path: self.path.clone(),
+            key: key.to_owned(),
+            what,
+        })?;
+        let what = match meaning {
+            Meaning::Opaque(what) => what,
+            Meaning::Other => dicts::describe(&self.graph, value),
+            Meaning::Plain(tensor) => match self.stored(&tensor) {
+                Some(stored) => return Ok((Some(tensor), stored.spec.clone(), EntryData::Stored(stored))),
+                None => "a tensor without data".to_owned(),
+            },
+        };
+        Ok((None, TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what }))
     }
 
     fn stored(&self, plain: &Plain) -> Option<StoredTensor> {

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::build::{Builder, NewTensor};
+use super::choose::Chosen;
 use super::document::{Document, module_versions};
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::PROTO;
 use super::tensors;
-use crate::formats::checkpoint::{Content, EntryData, Output};
+use crate::formats::checkpoint::{Content, EntryData, Output, OutputDict, OutputTensor, StateDict};
 use crate::formats::{Extent, FormatError, Produce};
 use crate::tensor::TensorSpec;
 
@@ -34,28 +35,48 @@ pub(super) struct Edited<'a> {
 
 /// Whether the output is the source as it is, so that every byte can stay.
 pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool {
-    let source = output.source;
-    let kept = |(index, tensor): (usize, &crate::formats::OutputTensor<'_>)| match tensor.content {
-        Content::Kept { entry } => entry == index && source.entries[index].key == tensor.key,
-        Content::Produced { .. } | Content::Tied { .. } => false,
-    };
-    let modules = source.modules.iter();
-    let at_root = document.place.as_ref().is_none_or(|place| place.path.is_empty());
-    output.tensors.len() == source.entries.len()
-        && output.tensors.iter().enumerate().all(kept)
-        && modules
-            .filter_map(|module| Some((module, output.modules.get(module)?)))
-            .all(|(old, new)| new.as_slice() == std::slice::from_ref(old))
+    let dicts = &output.source.dicts;
+    let at_root = document.dicts.iter().all(|chosen| chosen.place.path.is_empty());
+    output.dicts.len() == dicts.len()
+        && output.dicts.iter().zip(dicts).all(|(wanted, source)| is_unchanged(wanted, source))
         && (at_root || (output.record.is_none() && !output.weights_only))
 }
 
+fn is_unchanged(wanted: &OutputDict<'_>, source: &StateDict) -> bool {
+    let kept = |(index, tensor): (usize, &OutputTensor<'_>)| match tensor.content {
+        Content::Kept { entry } => {
+            entry == index && source.entries.get(index).is_some_and(|entry| entry.key == tensor.key)
+        }
+        Content::Produced { .. } | Content::Tied { .. } => false,
+    };
+    wanted.tensors.len() == source.entries.len()
+        && wanted.tensors.iter().enumerate().all(kept)
+        && source.modules.iter().all(|module| new_paths(wanted, module) == std::slice::from_ref(module))
+}
+
+/// The new paths of a module.
+fn new_paths<'a>(wanted: &'a OutputDict<'_>, module: &'a String) -> &'a [String] {
+    wanted.modules.get(module).map_or(std::slice::from_ref(module), Vec::as_slice)
+}
+
 struct Editor<'a, 'g> {
-    output: &'a Output<'a>,
     path: &'a Path,
+    document: Option<&'a Document>,
     builder: Builder<'g>,
     new: HashMap<NodeId, NewStorage<'a>>,
-    /// The nodes of the output's tensors so far.
+    /// The nodes of the tensors so far, of the dict at hand.
     values: Vec<NodeId>,
+    /// The `_metadata` dicts that have been renamed, and for which dict: two may share one.
+    renamed: HashMap<NodeId, &'a OutputDict<'a>>,
+}
+
+/// A dict of the output beside what it is made from.
+#[derive(Clone, Copy)]
+struct Dict<'a> {
+    wanted: &'a OutputDict<'a>,
+    source: &'a StateDict,
+    /// Where the source is a torch file.
+    chosen: Option<&'a Chosen>,
 }
 
 /// An item of a dict under construction.
@@ -74,11 +95,17 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
         Some(document) => document.graph.clone(),
         None => Graph::over(Vec::from([PROTO, 2])),
     };
-    let mut editor =
-        Editor { output, path, builder: Builder::new(&mut graph), new: HashMap::new(), values: Vec::new() };
+    let mut editor = Editor {
+        path,
+        document,
+        builder: Builder::new(&mut graph),
+        new: HashMap::new(),
+        values: Vec::new(),
+        renamed: HashMap::new(),
+    };
     let root = match document {
-        Some(document) => editor.fill_source(document)?,
-        None => editor.fill_new_dict()?,
+        Some(document) => editor.fill_source(document, output)?,
+        None => editor.fill_new_dict(output)?,
     };
     let new = editor.new;
     graph.root = root;
@@ -87,37 +114,43 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
 
 impl<'a> Editor<'a, '_> {
     /// A plain dict, as `torch.save` of what safetensors' `load_file` returns.
-    fn fill_new_dict(&mut self) -> Result<NodeId, FormatError> {
+    fn fill_new_dict(&mut self, output: &'a Output<'a>) -> Result<NodeId, FormatError> {
+        let [wanted] = output.dicts.as_slice() else {
+            return Err(self.wrong("a new file holds one dict of tensors".to_owned()));
+        };
+        let dict = Dict { wanted, source: output.source.main_dict(), chosen: None };
         let root = self.done(|builder| builder.dict())?;
-        let mut items = Vec::with_capacity(self.output.tensors.len());
+        let mut items = Vec::with_capacity(wanted.tensors.len());
         let mut keys = HashSet::new();
-        for index in 0..self.output.tensors.len() {
-            let key = &self.output.tensors[index].key;
+        for tensor in &wanted.tensors {
+            let key = &tensor.key;
             if !keys.insert(key) {
                 return Err(self.wrong(format!("the key `{key}` is written twice")));
             }
             let key = self.done(|builder| builder.string(key))?;
-            items.push((key, self.value(index)?));
+            items.push((key, self.value(dict, tensor)?));
         }
         self.done(|builder| builder.set_items(root, &items))?;
         Ok(root)
     }
 
-    fn fill_source(&mut self, document: &Document) -> Result<NodeId, FormatError> {
+    fn fill_source(&mut self, document: &'a Document, output: &'a Output<'a>) -> Result<NodeId, FormatError> {
         let root = document.graph.root;
-        let Some(place) = &document.place else {
-            if !self.output.tensors.is_empty() {
-                return Err(self.wrong("the source has no dict that could take tensors".to_owned()));
-            }
-            return Ok(root);
-        };
-        let chosen = place.way.last().copied().unwrap_or(root);
-        self.fill_tree(document)?;
-        self.rename_modules(chosen)?;
-        if self.output.weights_only {
-            return Ok(chosen);
+        if document.dicts.is_empty() && output.dicts.iter().any(|dict| !dict.tensors.is_empty()) {
+            return Err(self.wrong("the source has no dict that could take tensors".to_owned()));
         }
-        if let (Some(record), false) = (&self.output.record, chosen == root) {
+        let dicts = document.dicts.iter().zip(&output.source.dicts).zip(&output.dicts);
+        for ((chosen, source), wanted) in dicts {
+            self.values.clear();
+            let dict = Dict { wanted, source, chosen: Some(chosen) };
+            self.fill_tree(dict, chosen)?;
+            self.rename_modules(dict, chosen.node)?;
+        }
+        if let (true, [chosen]) = (output.weights_only, document.dicts.as_slice()) {
+            return Ok(chosen.node);
+        }
+        let beside = !document.dicts.is_empty() && document.dicts.iter().all(|chosen| chosen.node != root);
+        if let (Some(record), true) = (&output.record, beside) {
             let mut items = self.builder.graph.items(root);
             items.retain(|item| self.builder.graph.text(item.0).as_deref() != Some("migrate"));
             let item = self.done(|builder| Ok((builder.string("migrate")?, builder.string(record)?)))?;
@@ -127,9 +160,9 @@ impl<'a> Editor<'a, '_> {
         Ok(root)
     }
 
-    /// Gives each dict of the source's state dict its new items.
-    fn fill_tree(&mut self, document: &Document) -> Result<(), FormatError> {
-        let dicts = &document.tree.dicts;
+    /// Gives each dict of a source's state dict its new items.
+    fn fill_tree(&mut self, dict: Dict<'a>, chosen: &'a Chosen) -> Result<(), FormatError> {
+        let dicts = &chosen.tree.dicts;
         let by_prefix: HashMap<&str, usize> =
             dicts.iter().enumerate().map(|(index, dict)| (dict.prefix.as_str(), index)).collect();
         let mut contents: Vec<Vec<Item>> = dicts.iter().map(|_| Vec::new()).collect();
@@ -147,18 +180,18 @@ impl<'a> Editor<'a, '_> {
                 contents[dicts[dict].parent].push(Item::Dict(dict));
             }
         };
-        for index in 0..self.output.tensors.len() {
-            let key = &self.output.tensors[index].key;
+        for tensor in &dict.wanted.tensors {
+            let key = &tensor.key;
             if !keys.insert(key.as_str()) || by_prefix.contains_key(format!("{key}.").as_str()) {
                 return Err(self.wrong(format!("the key `{key}` is written twice, or a dict is there")));
             }
             let dots = key.rmatch_indices('.').map(|(at, _)| at + 1).filter(|&at| at < key.len());
             let at = dots.into_iter().find(|&at| by_prefix.contains_key(&key[..at])).unwrap_or(0);
-            let dict = by_prefix.get(&key[..at]).copied().unwrap_or(0);
-            let key_node = self.key_node(document, index, dict, &key[at..])?;
-            let value = self.value(index)?;
-            attach(dict, &mut contents);
-            contents[dict].push(Item::Value(key_node, value));
+            let branch = by_prefix.get(&key[..at]).copied().unwrap_or(0);
+            let key_node = self.key_node(chosen, tensor, branch, &key[at..])?;
+            let value = self.value(dict, tensor)?;
+            attach(branch, &mut contents);
+            contents[branch].push(Item::Value(key_node, value));
         }
         for (index, dict) in dicts.iter().enumerate() {
             if !dict.untouched.is_empty() {
@@ -180,51 +213,47 @@ impl<'a> Editor<'a, '_> {
     /// The source's key object where the entry keeps its key, else a new one.
     fn key_node(
         &mut self,
-        document: &Document,
-        index: usize,
-        dict: usize,
+        chosen: &Chosen,
+        tensor: &OutputTensor<'_>,
+        branch: usize,
         text: &str,
     ) -> Result<NodeId, FormatError> {
-        let tensor = &self.output.tensors[index];
         let entry = match tensor.content {
             Content::Kept { entry } => Some(entry),
             Content::Produced { like, .. } => like,
             Content::Tied { .. } => None,
         };
-        let leaf = entry.and_then(|entry| document.tree.leaves.get(entry));
-        match leaf.filter(|leaf| leaf.key == tensor.key && leaf.dict == dict) {
+        let leaf = entry.and_then(|entry| chosen.tree.leaves.get(entry));
+        match leaf.filter(|leaf| leaf.key == tensor.key && leaf.dict == branch) {
             Some(leaf) => Ok(leaf.key_node),
             None => self.done(|builder| builder.string(text)),
         }
     }
 
     /// The node of an output tensor; they are asked for in order.
-    fn value(&mut self, index: usize) -> Result<NodeId, FormatError> {
-        let node = match self.output.tensors[index].content {
+    fn value(&mut self, dict: Dict<'a>, tensor: &'a OutputTensor<'a>) -> Result<NodeId, FormatError> {
+        let node = match tensor.content {
             Content::Tied { to } => {
-                let key = &self.output.tensors[index].key;
+                let key = &tensor.key;
                 let wrong =
                     || self.wrong(format!("`{key}` is tied to a tensor that does not come before it"));
                 self.values.get(to).copied().ok_or_else(wrong)?
             }
-            _ => self.own_value(index)?,
+            _ => self.own_value(dict, tensor)?,
         };
         self.values.push(node);
         Ok(node)
     }
 
     /// The node of a tensor that is not tied to another one.
-    fn own_value(&mut self, index: usize) -> Result<NodeId, FormatError> {
-        let source = self.output.source;
-        let tensor = &self.output.tensors[index];
-        let document = source.document.as_deref();
+    fn own_value(&mut self, dict: Dict<'a>, tensor: &'a OutputTensor<'a>) -> Result<NodeId, FormatError> {
         let (spec, bytes, like): (&TensorSpec, Bytes<'a>, Option<usize>) = match &tensor.content {
             Content::Kept { entry } => {
                 let missing = || self.wrong(format!("there is no source entry {entry}"));
-                if let Some(document) = document {
-                    return document.tree.leaves.get(*entry).map(|leaf| leaf.value).ok_or_else(missing);
+                if let Some(chosen) = dict.chosen {
+                    return chosen.tree.leaves.get(*entry).map(|leaf| leaf.value).ok_or_else(missing);
                 }
-                let entry = source.entries.get(*entry).ok_or_else(missing)?;
+                let entry = dict.source.entries.get(*entry).ok_or_else(missing)?;
                 let extent = match &entry.data {
                     EntryData::Stored(tensor) => tensor.extent(),
                     EntryData::Opaque { .. } => None,
@@ -236,8 +265,9 @@ impl<'a> Editor<'a, '_> {
             Content::Produced { tensor, like } => (tensor.spec(), Bytes::Produce(*tensor), *like),
             Content::Tied { .. } => return Err(self.wrong(format!("`{}` is tied twice over", tensor.key))),
         };
-        let plain = document.zip(like).and_then(|(document, like)| document.plains.get(like)?.as_ref());
-        let id = document
+        let plain = dict.chosen.zip(like).and_then(|(chosen, like)| chosen.plains.get(like)?.as_ref());
+        let id = self
+            .document
             .zip(plain)
             .and_then(|(document, plain)| tensors::storage_id(&document.graph, plain.storage).ok());
         let new = NewTensor {
@@ -254,15 +284,26 @@ impl<'a> Editor<'a, '_> {
         Ok(node)
     }
 
-    fn rename_modules(&mut self, chosen: NodeId) -> Result<(), FormatError> {
+    /// Gives the modules in the `_metadata` of a state dict their new paths.
+    fn rename_modules(&mut self, dict: Dict<'a>, chosen: NodeId) -> Result<(), FormatError> {
         let Some(metadata) = module_versions(self.builder.graph, chosen) else { return Ok(()) };
+        let wanted = dict.wanted;
+        if let Some(first) = self.renamed.insert(metadata, wanted) {
+            let mut modules = dict.source.modules.iter();
+            return match modules.find(|module| new_paths(first, module) != new_paths(wanted, module)) {
+                Some(module) => Err(self.wrong(format!(
+                    "two dicts share the version of the module `{module}` and give it different paths"
+                ))),
+                None => Ok(()),
+            };
+        }
         let old = self.builder.graph.items(metadata);
         let mut items = Vec::with_capacity(old.len());
         let mut paths = HashSet::new();
         let mut changed = false;
         for (key, value) in old {
             let text = self.builder.graph.text(key).map(|text| text.into_owned());
-            let renamed = text.as_ref().and_then(|text| self.output.modules.get(text));
+            let renamed = text.as_ref().and_then(|text| wanted.modules.get(text));
             let (Some(text), Some(renamed)) = (text.as_ref(), renamed) else {
                 if text.is_none_or(|text| paths.insert(text)) {
                     items.push((key, value));

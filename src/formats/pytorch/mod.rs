@@ -3,6 +3,7 @@
 mod archive;
 mod archive_writer;
 mod build;
+mod choose;
 mod dicts;
 mod document;
 mod edit;

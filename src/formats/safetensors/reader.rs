@@ -9,7 +9,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::from_crate;
-use crate::formats::checkpoint::{Checkpoint, Entry, EntryData, Format, Limits};
+use crate::formats::checkpoint::{Checkpoint, Entry, EntryData, Format, Limits, StateDict};
 use crate::formats::{Extent, FormatError, SourceFile, Storage, StoredTensor};
 use crate::tensor::{TensorSpec, contiguous_strides};
 
@@ -72,8 +72,8 @@ pub(in crate::formats) fn open(file: &Arc<SourceFile>, limits: &Limits) -> Resul
         let data = EntryData::Stored(StoredTensor { spec: spec.clone(), storage, offset: 0, strides });
         entries.push(Entry { key, spec, data, parameter: false });
     }
-    let mut checkpoint = Checkpoint::new(path, Format::Safetensors);
-    checkpoint.entries = entries;
+    let dict = StateDict { entries, ..StateDict::default() };
+    let mut checkpoint = Checkpoint::new(path, Format::Safetensors, vec![dict]);
     checkpoint.has_metadata = header.metadata.is_some();
     checkpoint.metadata = header.metadata.unwrap_or_default();
     Ok(checkpoint)

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{MAX_HEADER, to_crate};
-use crate::formats::checkpoint::{Checkpoint, Content, EntryData, Format, Output};
+use crate::formats::checkpoint::{Content, EntryData, Format, Output, StateDict};
 use crate::formats::output::OutputFile;
 use crate::formats::{Extent, FormatError, Produce, Sink};
 use crate::tensor::TensorSpec;
@@ -77,16 +77,20 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
 }
 
 fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, FormatError> {
-    let mut planned: Vec<Planned<'_>> = Vec::with_capacity(output.tensors.len());
-    let mut keys = HashSet::with_capacity(output.tensors.len());
-    for tensor in &output.tensors {
+    let [dict] = output.dicts.as_slice() else {
+        let what = format!("it can hold one dict of tensors, not {}", output.dicts.len());
+        return Err(FormatError::Output { path: path.to_owned(), what });
+    };
+    let mut planned: Vec<Planned<'_>> = Vec::with_capacity(dict.tensors.len());
+    let mut keys = HashSet::with_capacity(dict.tensors.len());
+    for tensor in &dict.tensors {
         let key = tensor.key.as_str();
         if !keys.insert(key) || key == "__metadata__" {
             let what = format!("the key `{key}` is written twice or is reserved");
             return Err(FormatError::Output { path: path.to_owned(), what });
         }
         let (spec, source) = match &tensor.content {
-            Content::Kept { entry } => kept(output.source, *entry, path)?,
+            Content::Kept { entry } => kept(output.source.main_dict(), *entry, path)?,
             Content::Produced { tensor, .. } => (tensor.spec().clone(), Source::Produce(*tensor)),
             Content::Tied { to } => {
                 let tied = planned.get(*to);
@@ -110,7 +114,7 @@ fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, For
     Ok(planned)
 }
 
-fn kept<'a>(source: &Checkpoint, entry: usize, path: &Path) -> Result<(TensorSpec, Source<'a>), FormatError> {
+fn kept<'a>(source: &StateDict, entry: usize, path: &Path) -> Result<(TensorSpec, Source<'a>), FormatError> {
     let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
     let entry =
         source.entries.get(entry).ok_or_else(|| wrong(format!("there is no source entry {entry}")))?;

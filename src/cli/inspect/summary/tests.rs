@@ -32,7 +32,7 @@ fn a_file_is_summed_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     std::fs::write(&path, safetensors(&tensors)).unwrap();
-    let mut checkpoint = formats::open(&path, None, &Limits::default()).unwrap();
+    let mut checkpoint = formats::open(&path, &[], &Limits::default()).unwrap();
     checkpoint.path = "model.safetensors".into();
     checkpoint.globals =
         vec!["os.system".to_owned(), "torch.FloatStorage".to_owned(), "models.Net".to_owned()];

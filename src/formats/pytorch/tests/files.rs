@@ -1,14 +1,13 @@
 //! Whole torch files, made here.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::super::archive_writer::ArchiveWriter;
 use crate::formats::output::OutputFile;
 use crate::formats::{
-    Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputTensor, Placement, Produce,
-    Progress, Replace, Sink, open, write,
+    Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict, OutputTensor, Placement,
+    Produce, Progress, Replace, Sink, open, write,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -18,9 +17,9 @@ impl Progress for Silent {
     fn advance(&self, _: u64) {}
 }
 
-const FORCE: Placement = Placement { replace: Replace::Force, sync: false };
+pub(super) const FORCE: Placement = Placement { replace: Replace::Force, sync: false };
 
-fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
+pub(super) fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
     let file = std::fs::File::create(path).unwrap();
     let mut out = OutputFile::new(path, &file, &Silent);
     let mut archive = ArchiveWriter::new(&mut out, root);
@@ -32,7 +31,7 @@ fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
 }
 
 /// Writes a torch file of this pickle with storages `0`, `1` ….
-fn torch_file(path: &Path, pickle: &[u8], storages: &[&[u8]]) {
+pub(super) fn torch_file(path: &Path, pickle: &[u8], storages: &[&[u8]]) {
     let names: Vec<String> = (0..storages.len()).map(|number| format!("data/{number}")).collect();
     let mut all: Vec<(&str, &[u8])> = vec![("data.pkl", pickle), ("byteorder", b"little")];
     all.extend(names.iter().map(String::as_str).zip(storages.iter().copied()));
@@ -41,20 +40,20 @@ fn torch_file(path: &Path, pickle: &[u8], storages: &[&[u8]]) {
     records(path, "archive", &all);
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     [&b"X"[..], &u32::try_from(text.len()).unwrap().to_le_bytes(), text.as_bytes()].concat()
 }
 
-fn int(value: i64) -> Vec<u8> {
+pub(super) fn int(value: i64) -> Vec<u8> {
     [&b"\x8a\x08"[..], &value.to_le_bytes()].concat()
 }
 
-fn tuple(values: &[i64]) -> Vec<u8> {
+pub(super) fn tuple(values: &[i64]) -> Vec<u8> {
     [vec![b'('], values.iter().flat_map(|&value| int(value)).collect(), vec![b't']].concat()
 }
 
 /// `_rebuild_tensor_v2` of a float storage.
-fn tensor(key: &str, numel: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
+pub(super) fn tensor(key: &str, numel: i64, offset: i64, shape: &[i64], strides: &[i64]) -> Vec<u8> {
     let id = [
         b"(".to_vec(),
         text("storage"),
@@ -75,47 +74,46 @@ fn tensor(key: &str, numel: i64, offset: i64, shape: &[i64], strides: &[i64]) ->
     .concat()
 }
 
-fn dict(items: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub(super) fn dict(items: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let items: Vec<u8> = items.iter().flat_map(|(key, value)| [text(key), value.clone()].concat()).collect();
     [b"}(".to_vec(), items, b"u".to_vec()].concat()
 }
 
-fn pickle(root: Vec<u8>) -> Vec<u8> {
+pub(super) fn pickle(root: Vec<u8>) -> Vec<u8> {
     [b"\x80\x02".to_vec(), root, b".".to_vec()].concat()
 }
 
-fn folder() -> (tempfile::TempDir, PathBuf) {
+pub(super) fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.pt");
     (folder, path)
 }
 
-fn read(path: &Path) -> Result<Checkpoint, FormatError> {
-    open(path, None, &Limits::default())
+pub(super) fn read(path: &Path) -> Result<Checkpoint, FormatError> {
+    open(path, &[], &Limits::default())
 }
 
-fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>) -> Output<'a> {
+pub(super) fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>) -> Output<'a> {
     Output {
         source,
         format: Format::TorchZip,
-        tensors,
-        modules: HashMap::new(),
+        dicts: vec![OutputDict { tensors, ..OutputDict::default() }],
         record: None,
         weights_only: false,
         progress: &Silent,
     }
 }
 
-fn kept<'a>(source: &Checkpoint, name: impl Fn(&str) -> String) -> Vec<OutputTensor<'a>> {
-    let entries = source.entries.iter().enumerate();
+pub(super) fn kept<'a>(source: &Checkpoint, name: impl Fn(&str) -> String) -> Vec<OutputTensor<'a>> {
+    let entries = source.main_dict().entries.iter().enumerate();
     entries.map(|(entry, e)| OutputTensor { key: name(&e.key), content: Content::Kept { entry } }).collect()
 }
 
-fn keys(checkpoint: &Checkpoint) -> Vec<&str> {
-    checkpoint.entries.iter().map(|entry| entry.key.as_str()).collect()
+pub(super) fn keys(checkpoint: &Checkpoint) -> Vec<&str> {
+    checkpoint.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect()
 }
 
-const FOUR: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
+pub(super) const FOUR: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];
 
 #[test]
 fn records_of_the_writer_are_read_back() {
@@ -138,7 +136,7 @@ fn records_of_the_writer_are_read_back() {
             assert!(entry.name().unwrap().starts_with(root));
             assert_eq!(entry.data_start().unwrap() % 64, 0);
         }
-        assert!(read(&path).unwrap().entries.is_empty());
+        assert!(read(&path).unwrap().main_dict().entries.is_empty());
     }
 }
 
@@ -152,7 +150,7 @@ fn without_a_change_every_byte_stays() {
     );
     let source = read(&path).unwrap();
     assert_eq!(keys(&source), ["w", "n"]);
-    assert!(matches!(&source.entries[1].data, EntryData::Opaque { what } if what == "3"));
+    assert!(matches!(&source.main_dict().entries[1].data, EntryData::Opaque { what } if what == "3"));
     let out = path.with_file_name("out.pt");
     write(&output(&source, kept(&source, str::to_owned)), &out, &FORCE).unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&out).unwrap());
@@ -168,7 +166,7 @@ fn dropped_storages_go_and_the_others_are_numbered_anew() {
     ]);
     torch_file(&path, &pickle(dict(&[("state_dict", state), ("epoch", b"K\x03".to_vec())])), &[FOUR, FOUR]);
     let source = read(&path).unwrap();
-    assert_eq!(source.at.to_string(), "state_dict");
+    assert_eq!(source.main_dict().at.to_string(), "state_dict");
     assert_eq!((source.others[0].path.as_str(), source.others[0].what.as_str()), ("epoch", "3"));
     let tensors = vec![
         OutputTensor { key: "c.again".to_owned(), content: Content::Kept { entry: 2 } },
@@ -186,7 +184,7 @@ fn dropped_storages_go_and_the_others_are_numbered_anew() {
     let zip = zip::ZipArchive::new(std::fs::File::open(&out).unwrap()).unwrap();
     let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
     assert_eq!(names, ["archive/data.pkl", "archive/byteorder", "archive/data/0", "archive/version"]);
-    match (&again.entries[0].data, &again.entries[1].data) {
+    match (&again.main_dict().entries[0].data, &again.main_dict().entries[1].data) {
         (EntryData::Stored(first), EntryData::Stored(second)) => {
             assert!(std::sync::Arc::ptr_eq(&first.storage, &second.storage));
             assert_eq!((first.strides.as_slice(), second.offset), (&[1, 2][..], 4));
@@ -195,7 +193,7 @@ fn dropped_storages_go_and_the_others_are_numbered_anew() {
     }
 }
 
-struct Ones(TensorSpec);
+pub(super) struct Ones(pub(super) TensorSpec);
 
 impl Produce for Ones {
     fn spec(&self) -> &TensorSpec {
@@ -231,7 +229,7 @@ fn produced_tensors_of_every_dtype_are_read_back() {
     write(&output(&source, tensors.collect()), &out, &FORCE).unwrap();
     let again = read(&out).unwrap();
     again.verify().unwrap();
-    let specs: Vec<&TensorSpec> = again.entries.iter().map(|entry| &entry.spec).collect();
+    let specs: Vec<&TensorSpec> = again.main_dict().entries.iter().map(|entry| &entry.spec).collect();
     assert_eq!(specs, made.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
 }
 
@@ -251,6 +249,7 @@ fn tied_tensors_share_their_storage() {
     write(&output(&source, tensors()), &out, &FORCE).unwrap();
     let again = read(&out).unwrap();
     let storages: Vec<_> = again
+        .main_dict()
         .entries
         .iter()
         .filter_map(|entry| match &entry.data {
@@ -285,10 +284,10 @@ fn keys_go_to_the_nested_dict_that_they_begin_with() {
     write(&output(&source, kept(&source, rename)), &out, &FORCE).unwrap();
     let again = read(&out).unwrap();
     assert_eq!(keys(&again), ["enc.head", "enc.w", "v"]);
-    let inner = open(&out, Some("model.enc"), &Limits::default()).unwrap();
+    let inner = open(&out, &["model.enc"], &Limits::default()).unwrap();
     assert_eq!(keys(&inner), ["head", "w"]);
     // The emptied dict is gone.
-    let error = open(&out, Some("model.dec"), &Limits::default()).unwrap_err();
+    let error = open(&out, &["model.dec"], &Limits::default()).unwrap_err();
     assert_eq!(error.code(), "no-tensors");
     assert!(
         error.to_string().ends_with("no tensors at `model.dec`; the file holds the dict `model.enc`"),
@@ -311,12 +310,12 @@ fn module_versions_follow() {
     ];
     torch_file(&path, &pickle(state.concat()), &[FOUR]);
     let source = read(&path).unwrap();
-    assert_eq!(source.modules, ["", "a"]);
+    assert_eq!(source.main_dict().modules, ["", "a"]);
     let out = path.with_file_name("out.pt");
     let mut wanted = output(&source, kept(&source, str::to_owned));
-    wanted.modules.insert("a".to_owned(), vec!["b".to_owned(), "c".to_owned()]);
+    wanted.dicts[0].modules.insert("a".to_owned(), vec!["b".to_owned(), "c".to_owned()]);
     write(&wanted, &out, &FORCE).unwrap();
-    assert_eq!(read(&out).unwrap().modules, ["", "b", "c"]);
+    assert_eq!(read(&out).unwrap().main_dict().modules, ["", "b", "c"]);
 }
 
 #[test]
@@ -331,8 +330,8 @@ fn several_dicts_are_a_question() {
     let error = read(&path).unwrap_err();
     assert_eq!(error.code(), "many-dicts");
     assert_eq!(error.help().unwrap(), "write --at model_g, or --at model.d");
-    assert_eq!(keys(&open(&path, Some("model.d"), &Limits::default()).unwrap()), ["w"]);
-    let error = open(&path, Some("nope"), &Limits::default()).unwrap_err();
+    assert_eq!(keys(&open(&path, &["model.d"], &Limits::default()).unwrap()), ["w"]);
+    let error = open(&path, &["nope"], &Limits::default()).unwrap_err();
     assert!(
         error.to_string().contains("the file holds the dicts `model_g`, `model.d`, `optimizer`"),
         "{error}"
@@ -429,11 +428,11 @@ fn compressed_and_odd_archives() {
         write(&output(&source, kept(&source, str::to_owned)), &out, &FORCE).unwrap();
         let again = read(&out).unwrap();
         again.verify().unwrap();
-        assert_eq!(again.entries[0].spec.to_string(), "f32 [4]");
+        assert_eq!(again.main_dict().entries[0].spec.to_string(), "f32 [4]");
     }
     let tight = Limits { inflated_bytes: 3, ..Limits::default() };
     make(&path, &good, zip::CompressionMethod::Deflated);
-    assert_eq!(open(&path, None, &tight).unwrap_err().code(), "too-large");
+    assert_eq!(open(&path, &[], &tight).unwrap_err().code(), "too-large");
     for (names, code) in [
         (vec![("a/data.pkl", &pickle[..]), ("a/data/0", FOUR)], "not-torch"),
         (vec![("a/version", &b"3\n"[..])], "not-torch"),

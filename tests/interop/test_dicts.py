@@ -1,0 +1,46 @@
+"""One dict of tensors changes, and others that share storage with it stay as they are."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+
+@pytest.fixture
+def averaged(tmp_path):
+    """A checkpoint with weights and their average, of which one tensor is tied to the weights."""
+    weights = {"enc.w": torch.arange(4096.0), "enc.b": torch.ones(4096)}
+    average = {"enc.w": torch.full((4096,), 0.5), "enc.b": weights["enc.b"]}
+    path = tmp_path / "in.pt"
+    torch.save({"epoch": 3, "state_dict": weights, "ema": {"decay": 0.999, "module": average}}, path)
+    return path
+
+
+@pytest.mark.parametrize("chosen", ["state_dict", "ema.module"])
+@pytest.mark.parametrize("how", ["--at", "in"])
+def test_the_other_dict_stays_and_shares_its_storage(migrate, rules, averaged, tmp_path, chosen, how):
+    out = tmp_path / "out.pt"
+    text = "rename enc.* -> encoder.*"
+    at = ("--at", chosen) if how == "--at" else ()
+    text = text if how == "--at" else f"in {chosen}\n{text}"
+    migrate("--rules", rules(text), averaged, "-o", out, "--no-target", *at)
+
+    loaded = torch.load(out, weights_only=True)
+    dicts = {"state_dict": loaded["state_dict"], "ema.module": loaded["ema"]["module"]}
+    for name, tensors in dicts.items():
+        prefix = "encoder" if name == chosen else "enc"
+        assert list(tensors) == [f"{prefix}.w", f"{prefix}.b"]
+    bias = [next(t for key, t in tensors.items() if key.endswith(".b")) for tensors in dicts.values()]
+    assert bias[0].data_ptr() == bias[1].data_ptr()
+    assert (loaded["epoch"], loaded["ema"]["decay"]) == (3, 0.999)
+    assert out.stat().st_size < averaged.stat().st_size + 1024
+
+
+def test_one_chosen_dict_becomes_a_safetensors_file(migrate, rules, averaged, tmp_path):
+    out = tmp_path / "out.safetensors"
+    run = ["--rules", rules("rename enc.* -> encoder.*"), averaged, "-o", out, "--no-target"]
+    refused = migrate(*run, "--at", "ema.module", expect=1)
+    assert "state_dict" in refused.err and "ema.decay" in refused.err
+    migrate(*run, "--at", "ema.module", "--weights-only")
+
+    loaded = load_file(out)
+    assert set(loaded) == {"encoder.w", "encoder.b"} and loaded["encoder.w"].eq(0.5).all()
