@@ -1,0 +1,8 @@
+//! The tests that need the whole program or the whole library: one binary, one module a role.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cases;
+mod command;
+mod safetensors;
+mod tensors;
