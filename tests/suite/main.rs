@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[allow(dead_code)]
+mod tensors;
 mod cases;
 mod command;
+mod files;
 mod safetensors;
-mod tensors;
