@@ -2,9 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#[allow(dead_code)]
-mod tensors;
 mod cases;
 mod command;
 mod files;
+mod pipeline;
+mod properties;
 mod safetensors;
+mod tensors;
