@@ -148,3 +148,6 @@ fn uses(value: &Expr, name: &str) -> bool {
     };
     used.iter().any(|(used, _)| *used == name) || names::patterns(value).into_iter().any(captures)
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,9 +100,7 @@ impl SyntaxErrorKind {
             Kind::UnclosedBlock => "close it with a line that holds only `}`".into(),
             Kind::NoKeys { verb } => format!("write which keys: `{verb} PATTERN`"),
             Kind::NoBlock => "only a verb alone (`rename {`), `in KEY {` and `under KEY {` do".into(),
-            Kind::NoValue { .. } => {
-                "between keys stand commas, and before a new name stands `->`".into()
-            }
+            Kind::NoValue { .. } => "between keys stand commas, and before a new name stands `->`".into(),
             Kind::NotPlain { .. } => {
                 "write several patterns, separated by commas, or put the wildcard beside the braces".into()
             }

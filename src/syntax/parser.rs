@@ -611,3 +611,7 @@ fn word_at(rest: &str) -> (String, usize) {
     let length = rest.find(|character: char| character.is_whitespace()).unwrap_or(rest.len());
     (format!("`{}`", &rest[..length]), length)
 }
+
+#[cfg(test)]
+#[path = "parser_tests.rs"]
+mod tests;

@@ -107,7 +107,8 @@ fn run(case: &Path) -> Outcome {
         arguments.push("--no-target");
     }
     let ran = folder.run(&arguments);
-    let gives = folder.has("out.safetensors").then(|| tensors::to_text(&folder.tensors_of("out.safetensors")));
+    let gives =
+        folder.has("out.safetensors").then(|| tensors::to_text(&folder.tensors_of("out.safetensors")));
     if ran.exit != 0 {
         return [gives, Some(format!("exit {}\n{}", ran.exit, ran.stderr)), None];
     }
@@ -121,7 +122,11 @@ fn compare(case: &Path, outcome: &Outcome) -> Option<String> {
         let wanted = std::fs::read_to_string(case.join(name)).ok();
         if wanted != *got {
             let show = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing\n".to_owned());
-            differences.push_str(&format!("--- {name} wanted\n{}--- {name} got\n{}", show(&wanted), show(got)));
+            differences.push_str(&format!(
+                "--- {name} wanted\n{}--- {name} got\n{}",
+                show(&wanted),
+                show(got)
+            ));
         }
     }
     let name = case.strip_prefix(root()).unwrap().display().to_string();

@@ -66,6 +66,7 @@ impl Folder {
             .current_dir(self.0.path())
             .env("NO_COLOR", "1")
             .env_remove("CLICOLOR_FORCE")
+            .env_remove("COLUMNS")
             .output()
             .unwrap();
         Ran {

@@ -34,7 +34,11 @@ fn an_output_that_exists_is_replaced_only_by_force() {
     folder.write("new.safetensors", "precious");
     let ran = migrate(&folder, &["-o", "new.safetensors"]);
     assert_eq!(ran.exit, 2, "{}", ran.stderr);
-    assert!(ran.stderr.contains("`new.safetensors` exists") && ran.stderr.contains("--force"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("`new.safetensors` exists") && ran.stderr.contains("--force"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(folder.read("new.safetensors"), b"precious");
 
     assert_eq!(migrate(&folder, &["-o", "new.safetensors", "--force"]).exit, 0);
@@ -97,14 +101,21 @@ fn in_place_refuses_a_backup_that_exists() {
         assert_eq!(ran.exit, 2);
         assert!(ran.stderr.contains("the backup `old.safetensors.bak` exists already"), "{}", ran.stderr);
     }
-    assert_eq!((folder.read("old.safetensors"), folder.read("old.safetensors.bak")), (before, b"older".to_vec()));
+    assert_eq!(
+        (folder.read("old.safetensors"), folder.read("old.safetensors.bak")),
+        (before, b"older".to_vec())
+    );
 }
 
 #[test]
 fn in_place_that_fails_leaves_the_input_and_no_backup() {
     let folder = folder();
     let before = folder.read("old.safetensors");
-    for rules in ["rename nothing -> b\n", "assert old value 7\n", "cast a.w to i8\ncast old to u8 where dtype == f32\nassert a.w value 3\n"] {
+    for rules in [
+        "rename nothing -> b\n",
+        "assert old value 7\n",
+        "cast a.w to i8\ncast old to u8 where dtype == f32\nassert a.w value 3\n",
+    ] {
         folder.write("r.rules", rules);
         assert_eq!(migrate(&folder, &["--in-place", "--backup", ".bak"]).exit, 1, "{rules}");
         assert_eq!(folder.read("old.safetensors"), before);
@@ -280,7 +291,9 @@ fn an_identity_keeps_every_byte_and_a_change_is_recorded() {
     assert_eq!(folder.read("same.safetensors"), bytes);
 
     folder.write("r.rules", RULES);
-    for (name, no_record) in [("one.safetensors", None), ("two.safetensors", None), ("bare.safetensors", Some("--no-record"))] {
+    for (name, no_record) in
+        [("one.safetensors", None), ("two.safetensors", None), ("bare.safetensors", Some("--no-record"))]
+    {
         let mut arguments = vec!["-o", name];
         arguments.extend(no_record);
         assert_eq!(migrate(&folder, &arguments).exit, 0);

@@ -8,4 +8,5 @@ mod files;
 mod pipeline;
 mod properties;
 mod safetensors;
+mod snapshots;
 mod tensors;

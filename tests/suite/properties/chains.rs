@@ -101,7 +101,8 @@ fn step(tensor: &Naive, dice: &mut Dice, rules: &mut Vec<String>) -> Naive {
             let mut left: u64 = tensor.shape.iter().product();
             let mut shape = Vec::new();
             while shape.len() < 3 && left > 0 {
-                let divisors: Vec<u64> = (1..=left.min(12)).filter(|size| left.is_multiple_of(*size)).collect();
+                let divisors: Vec<u64> =
+                    (1..=left.min(12)).filter(|size| left.is_multiple_of(*size)).collect();
                 let size = divisors[dice.index(divisors.len())];
                 shape.push(size);
                 left /= size;

@@ -24,8 +24,30 @@ pub fn tensors() -> impl Strategy<Value = Vec<Tensor>> {
 /// A pattern with every kind of wildcard.
 pub fn pattern() -> impl Strategy<Value = String> {
     let segment = select(vec![
-        "a", "b", "ab", "c", "0", "w", "*", "*", "**", "{x}", "{y}", "{_}", "{i:int}", "{i:0..1}", "a*", "*b",
-        "{x}b", "{a|b}", "{a|}", "{p:a|b}", "{rest:**}", "{a,b}", "\"a.b\"", "{n}",
+        "a",
+        "b",
+        "ab",
+        "c",
+        "0",
+        "w",
+        "*",
+        "*",
+        "**",
+        "{x}",
+        "{y}",
+        "{_}",
+        "{i:int}",
+        "{i:0..1}",
+        "a*",
+        "*b",
+        "{x}b",
+        "{a|b}",
+        "{a|}",
+        "{p:a|b}",
+        "{rest:**}",
+        "{a,b}",
+        "\"a.b\"",
+        "{n}",
     ]);
     let places = prop::collection::vec(segment, 1..4).prop_map(|segments| segments.join("."));
     prop_oneof![9 => places, 1 => Just("/(?<x>a|b).*/".to_owned())]
@@ -34,19 +56,47 @@ pub fn pattern() -> impl Strategy<Value = String> {
 /// A template that often fits one of the patterns.
 fn template() -> impl Strategy<Value = String> {
     let segment = select(vec![
-        "d", "e", "a", "*", "*", "**", "{x}", "{y}", "{i+1}", "{2-i}", "{i//2}", "{c|d}", "{p:c|d}", "{rest}",
-        "{a,b}", "{k}", "{n+1}",
+        "d", "e", "a", "*", "*", "**", "{x}", "{y}", "{i+1}", "{2-i}", "{i//2}", "{c|d}", "{p:c|d}",
+        "{rest}", "{a,b}", "{k}", "{n+1}",
     ]);
     prop::collection::vec(segment, 1..4).prop_map(|segments| segments.join("."))
 }
 
 fn option() -> impl Strategy<Value = &'static str> {
     select(vec![
-        "dim 0", "dim 1", "dim -1", "dim n", "sizes [1, -1]", "sizes [2, 2]", "over k", "over i", "into 2",
-        "to [-1]", "to [shape[0], -1]", "to [rank]", "to f16", "to f32", "to i64", "to bool", "dims [1, 0]",
-        "dims [0, 1]", "dims [2, 0, 1]", "value 0", "value 1.5", "value arange", "value eye", "shape [2, 2]",
-        "shape shape", "dtype i64", "dtype f32", "where rank == 2", "where i < 1", "where dtype == f32",
-        "where shape[0] // 2 == 1", "except a", "except **.w",
+        "dim 0",
+        "dim 1",
+        "dim -1",
+        "dim n",
+        "sizes [1, -1]",
+        "sizes [2, 2]",
+        "over k",
+        "over i",
+        "into 2",
+        "to [-1]",
+        "to [shape[0], -1]",
+        "to [rank]",
+        "to f16",
+        "to f32",
+        "to i64",
+        "to bool",
+        "dims [1, 0]",
+        "dims [0, 1]",
+        "dims [2, 0, 1]",
+        "value 0",
+        "value 1.5",
+        "value arange",
+        "value eye",
+        "shape [2, 2]",
+        "shape shape",
+        "dtype i64",
+        "dtype f32",
+        "where rank == 2",
+        "where i < 1",
+        "where dtype == f32",
+        "where shape[0] // 2 == 1",
+        "except a",
+        "except **.w",
     ])
 }
 
@@ -70,12 +120,20 @@ fn sound() -> impl Strategy<Value = String> {
     let from = pattern();
     prop_oneof![
         select(vec![
-            "rename? a.* -> d.*", "rename? {x}.{y} -> {y}.{x}", "rename? {x}.{i}.** -> {x}.{i+1}.**",
-            "rename? {a|b}.* -> {e|f}.*", "rename? {\n  a.* -> b.*\n  b.* -> a.*\n}", "keep? **",
-            "copy? {x}.{y} -> copy.{x}.{y}", "copy? {x} -> copies.{x}.{k} over k into 2",
-            "split? {x}.{y} -> {x}.{y}.{l,r} dim 0", "split? **.w -> **.{k} over k into 2 dim -1",
-            "split? **.w -> **.w1, **.w2 dim 0 sizes [1, -1]", "merge? {x}.{0,1} -> {x}.both dim 0",
-            "merge? {x}.{i}.w -> {x}.all over i dim 0", "fill? **.w -> **.bias value 1",
+            "rename? a.* -> d.*",
+            "rename? {x}.{y} -> {y}.{x}",
+            "rename? {x}.{i}.** -> {x}.{i+1}.**",
+            "rename? {a|b}.* -> {e|f}.*",
+            "rename? {\n  a.* -> b.*\n  b.* -> a.*\n}",
+            "keep? **",
+            "copy? {x}.{y} -> copy.{x}.{y}",
+            "copy? {x} -> copies.{x}.{k} over k into 2",
+            "split? {x}.{y} -> {x}.{y}.{l,r} dim 0",
+            "split? **.w -> **.{k} over k into 2 dim -1",
+            "split? **.w -> **.w1, **.w2 dim 0 sizes [1, -1]",
+            "merge? {x}.{0,1} -> {x}.both dim 0",
+            "merge? {x}.{i}.w -> {x}.all over i dim 0",
+            "fill? **.w -> **.bias value 1",
             "fill? **.w -> **.ids value arange dtype i64",
         ])
         .prop_map(str::to_owned),

@@ -53,7 +53,8 @@ fn pattern() -> impl Strategy<Value = (String, Vec<Place>)> {
     prop::collection::vec(segment(), 1..5)
         .prop_filter("one `**` takes all that two would", |segments| {
             let is_many = |index: usize| {
-                matches!(segments[index].1, Place::Many(_)) || (index + 1 == segments.len() && segments[index].0 == "*")
+                matches!(segments[index].1, Place::Many(_))
+                    || (index + 1 == segments.len() && segments[index].0 == "*")
             };
             (1..segments.len()).all(|index| !(is_many(index - 1) && is_many(index)))
         })
@@ -68,7 +69,8 @@ fn pattern() -> impl Strategy<Value = (String, Vec<Place>)> {
 }
 
 fn key() -> impl Strategy<Value = String> {
-    prop::collection::vec(select(vec!["a", "b", "ab", "aa", "abb", "c"]), 1..6).prop_map(|segments| segments.join("."))
+    prop::collection::vec(select(vec!["a", "b", "ab", "aa", "abb", "c"]), 1..6)
+        .prop_map(|segments| segments.join("."))
 }
 
 /// Every way in which the key's segments fit the places.

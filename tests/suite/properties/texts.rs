@@ -1,7 +1,7 @@
 //! Nothing that is written makes the program panic, and equal rules give equal plans.
 
-use ckpt_migrate::keyset::KeySet;
 use ckpt_migrate::cli::target::keyset_of;
+use ckpt_migrate::keyset::KeySet;
 use proptest::prelude::*;
 use proptest::sample::select;
 
