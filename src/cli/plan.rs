@@ -7,7 +7,7 @@ use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal};
 use crate::diagnostic::printable;
 
-/// Prove a migration and print what it would do; reads headers only and writes nothing
+/// Proves a migration and prints what it would do; reads headers only and writes nothing
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]

@@ -8,6 +8,7 @@ use crate::diagnostic::Diagnostic;
 use crate::formats::{self, Checkpoint, Limits};
 use crate::keyset::{Difference, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind};
+use crate::quantity::counted;
 use crate::source::Sources;
 
 use super::rule_file::{self, RuleFile};
@@ -88,6 +89,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     let planned = plan::plan(&rules, &sources, source, target.as_ref());
     warnings.extend(planned.warnings.iter().map(Problem::warning));
     if args.deny_warnings && !warnings.is_empty() {
+        let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
+        warnings.push(Diagnostic::error("denied-warnings", message));
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = match (planned.plan, target) {

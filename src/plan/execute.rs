@@ -11,11 +11,14 @@ use super::state::{Change, Entry, EntryId, State};
 use super::{Applied, Move, ValueAssertion, suggest};
 use crate::keyset::{Key, KeySet, fold};
 use crate::rules::op::OpError;
-use crate::rules::value::{Value, evaluate, truth};
+use crate::rules::value::{Value, ValueError, ValueErrorKind, evaluate, truth};
 use crate::rules::verbs::{Call, Flow};
-use crate::rules::{Clause, Match, Options, Pattern, RuleSet, Statement, Step, Template};
+use crate::rules::{Clause, Let, Match, Options, Pattern, RuleSet, Statement, Step, Template};
 use crate::source::{Sources, Span};
 use crate::tensor::TensorSpec;
+
+/// No tensor has more parts than a header has room for; a larger number is a slip.
+const MAX_PARTS: i64 = 1_000_000;
 
 /// The state of a plan in the making.
 pub(super) struct Planner<'a> {
@@ -24,6 +27,8 @@ pub(super) struct Planner<'a> {
     pub arena: Arena,
     pub state: State,
     pub lets: HashMap<String, Value>,
+    /// Names of `let` lines that have no value; what uses them is not run, for it would only repeat that.
+    broken: HashSet<String>,
     pub applied: Vec<Applied>,
     pub assertions: Vec<ValueAssertion>,
     /// Clauses of `leave`, which are about the end and judged there.
@@ -66,6 +71,7 @@ impl<'a> Planner<'a> {
             arena,
             state,
             lets: HashMap::new(),
+            broken: HashSet::new(),
             applied: Vec::new(),
             assertions: Vec::new(),
             leave: Vec::new(),
@@ -77,34 +83,39 @@ impl<'a> Planner<'a> {
     pub fn run(&mut self, rules: &RuleSet) {
         for step in &rules.steps {
             match step {
-                Step::Statement(statement) => self.statement(statement),
-                Step::Let(line) => {
-                    let outer = self.outer(line.prefix.as_ref());
-                    match evaluate(&line.value, &outer) {
-                        Ok(Value::Word(name)) => {
-                            let error = crate::rules::value::ValueErrorKind::UnknownName { name };
-                            let kind = ProblemKind::Value { key: None, error };
-                            self.problems.push(Problem::new(kind, line.value.span));
-                        }
-                        Ok(value) => {
-                            self.lets.insert(line.name.clone(), value);
-                        }
-                        Err(error) => {
-                            let mut problem = Problem::new(
-                                ProblemKind::Value { key: None, error: error.kind.clone() },
-                                error.span,
-                            );
-                            problem.helps.extend(error.kind.help());
-                            if let crate::rules::value::ValueErrorKind::NoKeys { pattern } = &error.kind {
-                                problem = suggest::nearest_keys(problem, pattern, &self.state);
-                            }
-                            self.problems.push(problem);
-                            self.lets.insert(line.name.clone(), Value::Int(0));
-                        }
-                    }
+                Step::Statement(statement) if self.broken.iter().any(|name| statement.uses(name)) => {
+                    // The statements below are about keys that this one would have made.
+                    return;
                 }
+                Step::Statement(statement) => self.statement(statement),
+                Step::Let(line) if self.broken.iter().any(|name| line.uses(name)) => {
+                    self.broken.insert(line.name.clone());
+                }
+                Step::Let(line) => self.let_line(line),
             }
         }
+    }
+
+    fn let_line(&mut self, line: &Let) {
+        let outer = self.outer(line.prefix.as_ref());
+        let error = match evaluate(&line.value, &outer) {
+            Ok(Value::Word(name)) => {
+                ValueError { kind: ValueErrorKind::UnknownName { name }, span: line.value.span }
+            }
+            Ok(value) => {
+                self.lets.insert(line.name.clone(), value);
+                return;
+            }
+            Err(error) => error,
+        };
+        let mut problem =
+            Problem::new(ProblemKind::Value { key: None, error: error.kind.clone() }, error.span);
+        problem.helps.extend(error.kind.help());
+        if let ValueErrorKind::NoKeys { pattern } = &error.kind {
+            problem = suggest::nearest_keys(problem, pattern, &self.state);
+        }
+        self.problems.push(problem);
+        self.broken.insert(line.name.clone());
     }
 
     fn outer<'s>(&'s self, prefix: Option<&'s crate::syntax::ast::Glob>) -> Outer<'s> {
@@ -253,22 +264,24 @@ impl<'a> Planner<'a> {
         let (first, count) = match (options.int("into"), range) {
             (None, None) => (0, 0),
             (Some(count), None) => (0, count),
-            (into, Some((first, last))) => {
+            (into, Some(range @ (first, last))) => {
                 let count = last.saturating_sub(first).saturating_add(1);
                 let (first, count) =
                     (i64::try_from(first).unwrap_or(i64::MAX), i64::try_from(count).unwrap_or(i64::MAX));
                 if into.is_some_and(|into| into != count) {
-                    return Err(Box::new(Problem::new(
-                        ProblemKind::Parts { value: into.unwrap_or(0) },
-                        clause.span,
-                    )));
+                    let kind = ProblemKind::PartsDisagree {
+                        into: into.unwrap_or(0),
+                        range: format!("{{{over}:{}..{}}}", range.0, range.1),
+                        count,
+                    };
+                    return Err(Box::new(Problem::new(kind, clause.span).help("leave `into` out")));
                 }
                 (first, count)
             }
         };
-        // No tensor has more parts than a header has room for; a larger number is a slip.
-        if !(1..=1_000_000).contains(&count) {
-            return Err(Box::new(Problem::new(ProblemKind::Parts { value: count }, clause.span)));
+        if !(1..=MAX_PARTS).contains(&count) {
+            let problem = Problem::new(ProblemKind::Parts { value: count }, clause.span);
+            return Err(Box::new(problem.help(format!("parts are 1 to {MAX_PARTS}"))));
         }
         let mut names = Vec::new();
         for index in first..first.saturating_add(count) {
@@ -338,7 +351,6 @@ impl<'a> Planner<'a> {
                     option: row.name,
                     takes: row.kind.takes(),
                     value: value.to_string(),
-                    kind: value.kind(),
                 };
                 return Err(Box::new(Problem::new(kind, expr.span)));
             }
@@ -358,7 +370,8 @@ impl<'a> Planner<'a> {
         let key = call.inputs.first().map(|(key, _)| (*key).to_owned());
         let problem = |error: OpError| {
             let help = error.help();
-            let mut problem = Problem::new(ProblemKind::Op { key: key.clone(), error }, span);
+            let key = if error.names_keys() { None } else { key.clone() };
+            let mut problem = Problem::new(ProblemKind::Op { key, error }, span);
             problem.helps.extend(help);
             Box::new(problem)
         };
@@ -481,6 +494,7 @@ impl<'a> Planner<'a> {
             if let Some(holder) = holder {
                 let problem = self.occupied(&product, holder);
                 self.problems.push(problem);
+                products.push(product);
                 continue;
             }
             let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
@@ -532,7 +546,7 @@ impl<'a> Planner<'a> {
         if other.span != second.span {
             problem = problem.related(other.span, "the first of the two");
         }
-        if statement.verb.flow == Flow::Each {
+        if matches!(statement.verb.flow, Flow::Each | Flow::Keep) {
             problem =
                 problem.help("put what tells the two apart into the new name, or `drop` one of them before");
         }
@@ -555,7 +569,7 @@ impl<'a> Planner<'a> {
             }
         }
         for entry in from.into_iter().chain([holder]) {
-            if let Some(history) = suggest::history(entry, &self.state) {
+            if let Some(history) = self.history(entry) {
                 problem = problem.note(format!("the way it went: {history}"));
             }
         }

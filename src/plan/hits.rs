@@ -157,13 +157,21 @@ impl Matching<'_> {
         Ok(picked)
     }
 
+    /// Whether a problem has told already why nothing is left of a pattern's matches.
+    fn is_about(&self, problem: &Problem, pattern: &Pattern) -> bool {
+        let condition = self.clause.condition.as_ref().map(|condition| condition.span);
+        problem.span.is_some_and(|span| {
+            span == pattern.span || condition.is_some_and(|condition| condition.to(span) == condition)
+        })
+    }
+
     /// Reports a pattern that matches nothing, or of whose matches nothing is left.
     fn judge(&self, pattern: &Pattern, tally: &Tally, hits: usize, problems: &mut Vec<Problem>) {
         let state = self.outer.state;
         if tally.matched.is_empty() {
             let kind = ProblemKind::Unmatched { pattern: pattern.text.clone() };
             problems.push(suggest::unmatched(Problem::new(kind, pattern.span), pattern, self.outer));
-        } else if hits == 0 && !problems.iter().any(|problem| problem.span == Some(pattern.span)) {
+        } else if hits == 0 && !problems.iter().any(|problem| self.is_about(problem, pattern)) {
             let keys = tally.matched.iter().map(|&id| &*state.entry(id).key);
             let folded: Vec<String> =
                 fold(keys).into_iter().map(|fold| format!("`{}`", fold.pattern)).collect();
@@ -240,7 +248,8 @@ pub(super) fn render_problem(key: &str, error: RenderError, span: crate::source:
     match error {
         RenderError::Value(error) => value_problem(&key, error),
         RenderError::Negative { value, span } => {
-            Box::new(Problem::new(ProblemKind::NegativeIndex { key, value }, span))
+            let problem = Problem::new(ProblemKind::NegativeIndex { key, value }, span);
+            Box::new(problem.help("an index runs from 0: narrow the pattern to a range, such as `{i:1..11}`"))
         }
         RenderError::Empty => Box::new(Problem::new(ProblemKind::EmptyName { key }, span)),
     }

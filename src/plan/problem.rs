@@ -34,8 +34,8 @@ pub enum ProblemKind {
     EmptyName { key: String },
     #[error("{}{error}", at(key))]
     Op { key: Option<String>, error: OpError },
-    #[error("`{option}` takes {takes}, and {value} is {kind}")]
-    OptionValue { option: &'static str, takes: &'static str, value: String, kind: &'static str },
+    #[error("`{option}` takes {takes}, not {value}")]
+    OptionValue { option: &'static str, takes: &'static str, value: String },
     #[error("`{name}` lacks `{missing}`")]
     JoinLacks { name: String, missing: String },
     #[error("`{first}` and `{second}` both claim place {place} of `{name}`")]
@@ -46,6 +46,8 @@ pub enum ProblemKind {
     IndexGap { name: String, gap: String },
     #[error("{value} parts cannot be made")]
     Parts { value: i64 },
+    #[error("`into {into}` and `{range}` disagree: the range has {count}")]
+    PartsDisagree { into: i64, range: String, count: i64 },
     #[error("`{pattern}` ranges over the target's missing keys, and there is no target")]
     NoTarget { pattern: String },
     #[error("`{pattern}` names no missing key of the target")]
@@ -90,7 +92,10 @@ impl ProblemKind {
             Kind::ClaimedTwice { .. } => "claimed-twice",
             Kind::TwoToOne { .. } | Kind::Occupied { .. } => "two-to-one",
             Kind::Ambiguous { .. } | Kind::TooManyWays { .. } => "ambiguous-match",
-            Kind::Value { .. } | Kind::OptionValue { .. } | Kind::Parts { .. } => "value",
+            Kind::Value { .. }
+            | Kind::OptionValue { .. }
+            | Kind::Parts { .. }
+            | Kind::PartsDisagree { .. } => "value",
             Kind::NegativeIndex { .. } => "negative-index",
             Kind::EmptyName { .. } => "empty-name",
             Kind::Op { .. } => "tensor-operation",

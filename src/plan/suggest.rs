@@ -1,6 +1,7 @@
 //! What to write instead: near keys, renames that came before, wildcards that were meant.
 
 use super::arena::Arena;
+use super::execute::Planner;
 use super::problem::Problem;
 use super::scope::Outer;
 use super::state::{Entry, State};
@@ -98,16 +99,44 @@ pub(super) fn way(entry: &Entry, state: &State) -> String {
     if steps.len() == 1 { "a statement above removed it".to_owned() } else { steps.join(" → ") }
 }
 
-/// The names that a key had, from the source on: "`a` → `b` → `c`", or `None` where it is a source key.
-pub(super) fn history(entry: &Entry, state: &State) -> Option<String> {
-    let mut names = vec![format!("`{}`", entry.key)];
-    let mut at = entry;
-    while let Some(&parent) = at.parents.first() {
-        at = state.entry(parent);
+impl Planner<'_> {
+    /// The names that a key had, from the source on, and the lines that gave them:
+    /// "`a` → line 2 `b` → line 3 `c`", or `None` where it is a source key.
+    pub(super) fn history(&self, entry: &Entry) -> Option<String> {
+        let mut names = Vec::new();
+        let mut at = entry;
+        while let Some(&parent) = at.parents.first() {
+            let line = self.line_of(at).map(|line| format!("line {line} ")).unwrap_or_default();
+            names.push(format!("{line}`{}`", at.key));
+            at = self.state.entry(parent);
+        }
         names.push(format!("`{}`", at.key));
+        names.reverse();
+        (names.len() > 1).then(|| names.join(" → "))
     }
-    names.reverse();
-    (names.len() > 1).then(|| names.join(" → "))
+
+    /// The line of the statement that made a key.
+    fn line_of(&self, entry: &Entry) -> Option<usize> {
+        let applied = self.applied.get(entry.statement?)?;
+        Some(self.sources.line_col(applied.span).0)
+    }
+
+    /// What to do where a key had a wanted name already, and a statement below renamed it again.
+    pub(super) fn renamed_again(&self, entry: &Entry, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        let mut after = entry;
+        loop {
+            let before = self.state.entry(*after.parents.first()?);
+            let (first, second) = (self.line_of(before)?, self.line_of(after)?);
+            if wanted(&before.key) && first != second {
+                return Some(format!(
+                    "line {first} made `{}`, and line {second} renamed it again: put both lines into one block, \
+                     `rename {{ … }}`, where all matches happen at once",
+                    before.key
+                ));
+            }
+            after = before;
+        }
+    }
 }
 
 /// The specs of keys, for messages.

@@ -157,12 +157,18 @@ impl Planner<'_> {
             let histories: Vec<String> = unexpected
                 .iter()
                 .filter_map(|(key, _)| self.state.find(key))
-                .filter_map(|id| suggest::history(self.state.entry(id), &self.state))
+                .filter_map(|id| self.history(self.state.entry(id)))
                 .take(3)
                 .collect();
             if !histories.is_empty() {
                 problem = problem.note(format!("the way they went: {}", histories.join("; ")));
             }
+            let is_missing = |key: &str| missing.iter().any(|(own, _)| ***own == *key);
+            let again = unexpected
+                .iter()
+                .filter_map(|(key, _)| self.state.find(key))
+                .find_map(|id| self.renamed_again(self.state.entry(id), is_missing));
+            problem.helps.extend(again);
             self.problems.push(problem.help("`rename` each to its name in the model, or `drop` it"));
         }
         if !missing.is_empty() {
@@ -197,7 +203,7 @@ impl Planner<'_> {
             let name = last(key);
             let Some(partner) = wanted.get(&(name.clone(), spec)) else { continue };
             let entry = self.state.find(key).map(|id| self.state.entry(id));
-            let history = entry.and_then(|entry| suggest::history(entry, &self.state));
+            let history = entry.and_then(|entry| self.history(entry));
             let (moved, way) = (history.is_some(), history.unwrap_or_else(|| format!("`{key}`")));
             let pair = format!("{way} and `{partner}` are both {spec}");
             match pairs.iter_mut().find(|(_, own, _)| *own == name) {

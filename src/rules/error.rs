@@ -1,8 +1,10 @@
 //! What can be wrong with rules before a checkpoint is seen.
 
+use super::options::OptionKind;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::Spanned;
+use crate::tensor::Dtype;
 
 /// A mistake in the rules and where it stands.
 pub type RuleError = Spanned<RuleErrorKind>;
@@ -152,6 +154,11 @@ impl RuleErrorKind {
             Kind::MissingOption { example, .. }
             | Kind::NeedsTemplate { example, .. }
             | Kind::OnePart { example, .. } => format!("write it like `{example}`"),
+            Kind::OptionKind { takes, .. } if *takes == OptionKind::Dtype.takes() => {
+                let dtypes = Dtype::all().filter(|dtype| super::verbs::castable(*dtype));
+                let dtypes: Vec<&str> = dtypes.map(Dtype::name).collect();
+                format!("dtypes are {}", dtypes.join(", "))
+            }
             Kind::NoTemplate { verb } if *verb == "drop" => {
                 "to give it another name, write `rename`".to_owned()
             }

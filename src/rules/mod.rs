@@ -22,7 +22,7 @@ pub use resolve::{Resolved, resolve};
 pub use template::{RenderError, Template};
 
 use crate::source::Span;
-use crate::syntax::ast::{Expr, Glob};
+use crate::syntax::ast::{Expr, Glob, GlobKind, Part};
 use verbs::Verb;
 
 /// A rule file whose every word has a meaning.
@@ -147,3 +147,39 @@ pub struct Clause {
     /// The clause.
     pub span: Span,
 }
+
+impl Let {
+    /// Whether its value is computed from a name.
+    pub fn uses(&self, name: &str) -> bool {
+        uses(&self.value, name)
+    }
+}
+
+impl Statement {
+    /// Whether a name stands in it: in a pattern, a template, an option or a condition.
+    pub fn uses(&self, name: &str) -> bool {
+        self.clauses.iter().any(|clause| {
+            let mut values = clause.options.iter().map(|(_, value)| value).chain(&clause.condition);
+            let mut patterns = clause.patterns.iter().chain(&clause.except);
+            values.any(|value| uses(value, name))
+                || patterns.any(|pattern| pattern.uses_value(name))
+                || clause.templates.iter().any(|template| template.uses(name))
+        })
+    }
+}
+
+/// Whether an expression uses a name, also inside the patterns of `shape(…)` and `count(…)`.
+fn uses(value: &Expr, name: &str) -> bool {
+    let mut used = Vec::new();
+    names::of(value, &mut used);
+    let captures = |pattern: &Glob| match &pattern.kind {
+        GlobKind::Parts(parts) => {
+            parts.iter().any(|part| matches!(&part.node, Part::Capture(own, None) if own.node == name))
+        }
+        GlobKind::Regex(_) => false,
+    };
+    used.iter().any(|(used, _)| *used == name) || names::patterns(value).into_iter().any(captures)
+}
+
+#[cfg(test)]
+mod tests;

@@ -97,7 +97,7 @@ pub enum OpError {
         ShapeText(second_shape)
     )]
     Join { first: String, first_shape: Shape, second: String, second_shape: Shape, dim: usize },
-    #[error("`{first}` is {first_dtype} and `{second}` is {second_dtype}")]
+    #[error("`{first}` is {first_dtype} and `{second}` is {second_dtype}: they join only in one dtype")]
     JoinDtypes { first: String, first_dtype: Dtype, second: String, second_dtype: Dtype },
     #[error("the dims {dims:?} do not name each of the {rank} dims once")]
     Dims { dims: Vec<i64>, rank: usize },
@@ -114,6 +114,11 @@ pub enum OpError {
 }
 
 impl OpError {
+    /// Whether the message names the keys that it is about.
+    pub fn names_keys(&self) -> bool {
+        matches!(self, OpError::Join { .. } | OpError::JoinDtypes { .. })
+    }
+
     /// What to write instead.
     pub fn help(&self) -> Option<String> {
         Some(match self {

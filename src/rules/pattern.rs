@@ -255,6 +255,15 @@ impl Pattern {
         pattern
     }
 
+    /// Whether the value of this `let` name stands in the pattern.
+    pub fn uses_value(&self, name: &str) -> bool {
+        let Form::Places(places) = &self.form else { return false };
+        places.iter().any(|place| match place {
+            Place::Segment(atoms) => atoms.iter().any(|atom| matches!(atom, Atom::Value(own) if own == name)),
+            _ => false,
+        })
+    }
+
     /// Whether a `let` name stands in the pattern.
     pub fn has_values(&self) -> bool {
         let Form::Places(places) = &self.form else { return false };

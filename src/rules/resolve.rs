@@ -362,12 +362,29 @@ impl Resolver<'_> {
             .flat_map(|pattern| pattern.slots.iter().filter_map(|slot| slot.name.as_deref()))
             .collect();
         for (row, value) in &clause.options {
+            if self.is_no_word(row.kind, value, &captures) {
+                let kind = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
+                self.error(kind, value.span);
+                continue;
+            }
             self.check_names(value, &captures, row.kind.words());
         }
         if let Some(condition) = &clause.condition {
             self.check_names(condition, &captures, &[]);
         }
         self.unused(clause);
+    }
+
+    /// Whether an option that takes words is given one that it does not take, and that is not a slip of
+    /// a `let` name either.
+    fn is_no_word(&self, kind: OptionKind, value: &Expr, captures: &[&str]) -> bool {
+        let ExprKind::Name(name) = &value.kind else { return false };
+        let lets = || self.lets.iter().map(String::as_str);
+        matches!(kind, OptionKind::Dtype | OptionKind::Fill)
+            && !kind.words().contains(&name.as_str())
+            && name.parse::<Dtype>().is_err()
+            && !captures.contains(&name.as_str())
+            && nearest_word(name, lets()).is_none()
     }
 
     /// Checks that every name of a value is known where it stands.

@@ -3,7 +3,7 @@
 use super::error::RuleErrorKind;
 use super::matching::Match;
 use super::pattern::{Pattern, SlotKind};
-use super::value::{Scope, Value, ValueError, evaluate};
+use super::value::{Scope, Value, ValueError, ValueErrorKind, evaluate};
 use crate::source::Span;
 use crate::syntax::ast::{BinaryOp, CaptureKind, Expr, ExprKind, Glob, GlobKind, Part, Spanned};
 
@@ -270,8 +270,13 @@ fn vanishes(place: &[Piece]) -> bool {
 fn text_of(value: Option<Value>, span: Span) -> Result<String, RenderError> {
     match value {
         Some(Value::Int(value)) if value < 0 => Err(RenderError::Negative { value, span }),
+        Some(Value::Int(value)) => Ok(value.to_string()),
         Some(Value::Text(text)) => Ok(text),
-        Some(value) => Ok(value.to_string()),
+        // A list or a fraction in a name is a slip: its brackets and dots would become part of the key.
+        Some(value) => {
+            let kind = ValueErrorKind::Kind { what: value.to_string(), wanted: "a whole number or a text" };
+            Err(RenderError::Value(ValueError { kind, span }))
+        }
         None => Ok(String::new()),
     }
 }

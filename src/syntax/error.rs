@@ -25,6 +25,12 @@ pub enum SyntaxErrorKind {
         /// The word that stands there instead.
         found: String,
     },
+    /// A word behind the keys that nothing follows, as in `drop a b`.
+    #[error("`{word}` stands where an option would, and has no value")]
+    NoValue {
+        /// The word.
+        word: String,
+    },
     /// `"` without its partner on the line.
     #[error("the quote is not closed on its line")]
     UnclosedQuote,
@@ -93,7 +99,8 @@ impl SyntaxErrorKind {
             Kind::UnclosedBracket => "close it, or quote the key if the bracket belongs to it".into(),
             Kind::UnclosedBlock => "close it with a line that holds only `}`".into(),
             Kind::NoKeys { verb } => format!("write which keys: `{verb} PATTERN`"),
-            Kind::NoBlock => "only verbs, `in` and `under` do".into(),
+            Kind::NoBlock => "only a verb alone (`rename {`), `in KEY {` and `under KEY {` do".into(),
+            Kind::NoValue { .. } => "between keys stand commas, and before a new name stands `->`".into(),
             Kind::NotPlain { .. } => {
                 "write several patterns, separated by commas, or put the wildcard beside the braces".into()
             }

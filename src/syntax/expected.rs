@@ -22,7 +22,7 @@ pub(super) fn name(rule: Rule) -> Option<&'static str> {
         Rule::expression | Rule::primary | Rule::number | Rule::unary | Rule::sum | Rule::constant => {
             "a value"
         }
-        Rule::negation | Rule::comparison => "a condition",
+        Rule::negation | Rule::comparison => "a value",
         Rule::element | Rule::slice => "a value",
         Rule::tensor_sum | Rule::tensor_product | Rule::tensor_unary | Rule::tensor_primary => {
             "an expression over tensors"

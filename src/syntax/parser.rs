@@ -74,11 +74,13 @@ impl<'a> Parser<'a> {
             let node = self.parse(Rule::line, &line.range)?.next()?;
             return self.plain_line(node);
         };
-        let Some(node) = self.parse(Rule::block_header, &line.range).and_then(|mut nodes| nodes.next())
-        else {
+        let Ok(mut pairs) = Grammar::parse(Rule::block_header, &self.text[line.range.clone()]) else {
+            self.error(SyntaxErrorKind::NoBlock, line.range.clone());
             self.items(block); // for the errors inside
             return None;
         };
+        self.base = line.range.start;
+        let node = pairs.next()?.into_inner().next()?;
         let span = self.span(&node);
         let rule = node.as_rule();
         let mut parts = node.into_inner();
@@ -128,8 +130,14 @@ impl<'a> Parser<'a> {
                     pest::error::ErrorVariant::ParsingError { positives, .. } => expected::list(positives),
                     pest::error::ErrorVariant::CustomError { message } => message.clone(),
                 };
-                let (found, length) = word_at(&text[at..]);
                 let start = range.start + at;
+                let word = last_word(&text[..at]);
+                if text[at..].trim().is_empty() && wants_option_value(&error.variant) && !word.is_empty() {
+                    let end = range.start + text[..at].trim_end().len();
+                    self.error(SyntaxErrorKind::NoValue { word: word.to_owned() }, end - word.len()..end);
+                    return None;
+                }
+                let (found, length) = word_at(&text[at..]);
                 self.error(SyntaxErrorKind::Unexpected { expected, found }, start..start + length);
                 None
             }
@@ -580,6 +588,17 @@ fn is_sign(rule: Rule) -> bool {
     )
 }
 
+/// Whether the parser stopped where the value of an option should stand.
+fn wants_option_value(variant: &pest::error::ErrorVariant<Rule>) -> bool {
+    let pest::error::ErrorVariant::ParsingError { positives, .. } = variant else { return false };
+    positives.contains(&Rule::ident) && positives.contains(&Rule::negation)
+}
+
+/// The last word of a text, without the white space behind it.
+fn last_word(text: &str) -> &str {
+    text.split_whitespace().next_back().unwrap_or_default()
+}
+
 /// The word at the start of `rest` for "found …", and its length in bytes.
 fn word_at(rest: &str) -> (String, usize) {
     let trimmed = rest.trim_start();
@@ -592,3 +611,7 @@ fn word_at(rest: &str) -> (String, usize) {
     let length = rest.find(|character: char| character.is_whitespace()).unwrap_or(rest.len());
     (format!("`{}`", &rest[..length]), length)
 }
+
+#[cfg(test)]
+#[path = "parser_tests.rs"]
+mod tests;

@@ -32,7 +32,7 @@ fn build(call: &Call) -> Result<Vec<Term>, OpError> {
 }
 
 /// The dtypes that have values to convert.
-pub(super) fn castable(dtype: Dtype) -> bool {
+pub(in crate::rules) fn castable(dtype: Dtype) -> bool {
     use Dtype::{Bf16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
     matches!(dtype, F64 | F32 | F16 | Bf16 | I64 | I32 | I16 | I8 | U64 | U32 | U16 | U8 | Bool)
 }

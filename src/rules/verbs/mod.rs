@@ -17,6 +17,8 @@ mod reshape;
 mod split;
 mod transpose;
 
+pub(super) use cast::castable;
+
 use super::op::{OpError, Term};
 use super::options::{OptionRow, Options};
 use crate::tensor::TensorSpec;

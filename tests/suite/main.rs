@@ -1,0 +1,12 @@
+//! The tests that need the whole program or the whole library: one binary, one module a role.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cases;
+mod command;
+mod files;
+mod pipeline;
+mod properties;
+mod safetensors;
+mod snapshots;
+mod tensors;

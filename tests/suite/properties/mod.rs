@@ -1,0 +1,7 @@
+//! What must hold for all rules and all tensors.
+
+mod chains;
+mod generate;
+mod matcher;
+mod round_trips;
+mod texts;
