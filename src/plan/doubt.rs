@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::arena::Arena;
 use super::{Applied, Move};
+use crate::keyset::Key;
 use crate::rules::verbs::Doubt;
 use crate::source::Span;
 use crate::tensor::TensorSpec;
@@ -28,8 +29,7 @@ pub(super) fn unproved(
         .filter_map(|applied| {
             let check = match applied.verb.doubt {
                 Doubt::None => None,
-                Doubt::Names if applied.explicit_names => names(applied, arena),
-                Doubt::Names => None,
+                Doubt::Names => names(applied, arena),
                 Doubt::Order => order(applied, arena, spec_of_source),
                 Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
             };
@@ -38,31 +38,23 @@ pub(super) fn unproved(
         .collect()
 }
 
-/// Renames that choose names, between tensors of one spec.
+/// Renames that choose names, between tensors of one spec whose last segments do not tell them apart.
 fn names(applied: &Applied, arena: &Arena) -> Option<String> {
-    let mut first: HashMap<&TensorSpec, &Move> = HashMap::new();
+    let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    let mut first: HashMap<(&TensorSpec, Option<String>), (&Move, &Key)> = HashMap::new();
     for moved in &applied.moves {
-        // Exchanging two keys is a question only where what was chosen differs, and the last segment
-        // (`weight`, `bias`) tells most pairs apart.
-        let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
-        let spec = arena.spec(moved.expr);
-        match first.get(spec) {
-            Some(other)
-                if last(&other.to) == last(&moved.to)
-                    || other.to.matches('.').count() == moved.to.matches('.').count() =>
-            {
-                let from = |moved: &Move| moved.from.first().map(ToString::to_string).unwrap_or_default();
+        let Some(from) = moved.from.first() else { continue };
+        let place = (arena.spec(moved.expr), last(from));
+        match first.get(&place) {
+            Some((other, other_from)) if other.chosen != moved.chosen => {
                 return Some(format!(
-                    "tensors of one shape could be exchanged: is `{}` really `{}`, and `{}` `{}`?",
-                    from(other),
-                    other.to,
-                    from(moved),
-                    moved.to
+                    "tensors of one shape could be exchanged: is `{other_from}` really `{}`, and `{from}` `{}`?",
+                    other.to, moved.to
                 ));
             }
             Some(_) => {}
             None => {
-                first.insert(spec, moved);
+                first.insert(place, (moved, from));
             }
         }
     }

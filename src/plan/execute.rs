@@ -38,6 +38,7 @@ struct Product {
     expr: ExprId,
     parents: Vec<EntryId>,
     span: Span,
+    chosen: Vec<usize>,
 }
 
 /// What the clauses of one statement do, gathered before any of it is done.
@@ -231,7 +232,8 @@ impl<'a> Planner<'a> {
         };
         let exprs = self.build(statement, &call, &[entry.expr], clause.span)?;
         for (key, expr) in names.into_iter().zip(exprs) {
-            gathered.products.push(Product { key, expr, parents: vec![hit.entry], span: clause.span });
+            let (parents, span, chosen) = (vec![hit.entry], clause.span, chosen(clause, hit));
+            gathered.products.push(Product { key, expr, parents, span, chosen });
         }
         Ok(())
     }
@@ -310,7 +312,8 @@ impl<'a> Planner<'a> {
                 let parents: Vec<EntryId> = members.iter().map(|hit| hit.entry).collect();
                 for expr in exprs {
                     let (key, parents) = (group.name.clone(), parents.clone());
-                    gathered.products.push(Product { key, expr, parents, span: clause.span });
+                    let (span, chosen) = (clause.span, Vec::new());
+                    gathered.products.push(Product { key, expr, parents, span, chosen });
                 }
             }
         }
@@ -401,7 +404,8 @@ impl<'a> Planner<'a> {
                         gathered.matched += 1;
                         for expr in exprs {
                             let (key, span) = (key.to_string(), clause.span);
-                            gathered.products.push(Product { key, expr, parents: Vec::new(), span });
+                            let (parents, chosen) = (Vec::new(), Vec::new());
+                            gathered.products.push(Product { key, expr, parents, span, chosen });
                         }
                     }
                 }
@@ -481,7 +485,7 @@ impl<'a> Planner<'a> {
             }
             let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
             let key = Key::from(product.key.as_str());
-            moves.push(Move { from, to: key.clone(), expr: product.expr });
+            moves.push(Move { from, to: key.clone(), expr: product.expr, chosen: product.chosen.clone() });
             let place = product.parents.first().copied();
             let (expr, parents) = (product.expr, product.parents.clone());
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));
@@ -502,7 +506,6 @@ impl<'a> Planner<'a> {
             matched: gathered.matched,
             moves,
             dropped,
-            explicit_names: statement.clauses.len() > 1 || statement.clauses.iter().any(chooses_names),
         });
         gathered.removed.sort_unstable();
         gathered.removed.dedup();
@@ -560,7 +563,13 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Whether a clause's names rest on more than what its wildcards captured.
-fn chooses_names(clause: &Clause) -> bool {
-    clause.patterns.len() > 1 || clause.templates.iter().any(Template::chooses)
+/// What of a new name was chosen by the rule and not captured by a wildcard: the line, the pattern, the
+/// alternatives, and, where the name is computed, the key itself.
+fn chosen(clause: &Clause, hit: &Hit) -> Vec<usize> {
+    let mut chosen = vec![clause.span.start, hit.pattern];
+    chosen.extend(hit.way.captures.iter().filter_map(|capture| capture.choice));
+    if clause.templates.iter().any(Template::computes) {
+        chosen.push(hit.entry.index());
+    }
+    chosen
 }

@@ -68,8 +68,6 @@ pub struct Applied {
     pub moves: Vec<Move>,
     /// Which keys went.
     pub dropped: Vec<Key>,
-    /// Whether its names rest on more than what its wildcards captured.
-    explicit_names: bool,
 }
 
 /// Keys that became a key.
@@ -81,6 +79,8 @@ pub struct Move {
     pub to: Key,
     /// What it holds.
     pub expr: ExprId,
+    /// What of the name the rule chose: moves that differ here could be exchanged.
+    chosen: Vec<usize>,
 }
 
 /// A value that every element of a tensor must have, checked while applying.

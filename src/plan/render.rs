@@ -6,9 +6,15 @@ use indexmap::IndexMap;
 
 use super::{Applied, Move, Plan};
 use crate::diagnostic::printable;
-use crate::keyset::{Folded, fold};
+use crate::keyset::{Folded, Key, fold};
+use crate::quantity::counted;
+use crate::rules::verbs::Flow;
 use crate::source::Sources;
 
+/// What stands before the keys of a statement.
+const INDENT: &str = "        ";
+/// How wide a line of keys may be.
+const WIDTH: usize = 100;
 /// How many lines of keys one statement shows before it counts the rest.
 const SHOWN: usize = 6;
 
@@ -30,8 +36,11 @@ impl Plan {
             }
         }
         if !self.assertions.is_empty() {
-            let _ =
-                writeln!(text, "\nvalues to be checked while applying: {}", tensors(self.assertions.len()));
+            let _ = writeln!(
+                text,
+                "\nvalues to be checked while applying: {}",
+                counted(self.assertions.len(), "tensor")
+            );
         }
         if self.target.is_none() {
             let _ = writeln!(text, "\nno target: nothing shows that a model will load the result");
@@ -68,7 +77,7 @@ impl Plan {
             count => format!("; {count} left to the model"),
         };
         let how = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-        format!("{} out of {}{how}{dropped}{left}", tensors(self.outputs.len()), self.source.len())
+        format!("{} out of {}{how}{dropped}{left}", counted(self.outputs.len(), "tensor"), self.source.len())
     }
 
     /// How the tensors of the output come about.
@@ -108,65 +117,128 @@ pub struct Counts {
     pub dropped: usize,
 }
 
-fn tensors(count: usize) -> String {
-    format!("{count} tensor{}", if count == 1 { "" } else { "s" })
-}
-
 fn statement(text: &mut String, applied: &Applied, sources: &Sources, all: bool) {
     let written: Vec<&str> = sources.slice(applied.span).split_whitespace().collect();
     let mut written = written.join(" ");
     if applied.clauses.len() > 1 {
         written = format!("{} {{ … }}", applied.verb.name);
     }
-    let keys = if applied.matched == 1 { "key" } else { "keys" };
+    let mut counts = counted(applied.matched, "key");
+    if applied.verb.flow == Flow::Keep && !applied.dropped.is_empty() {
+        counts.push_str(&format!("; {} dropped", applied.dropped.len()));
+    }
     let (line, _) = sources.line_col(applied.span);
-    let _ = writeln!(text, "{line:>4}  {}  ({} {keys})", printable(&written), applied.matched);
-    let mut shown = moves(&applied.moves);
+    let _ = writeln!(text, "{line:>4}  {}  ({counts})", printable(&written));
+    let mut shown = moves(applied);
     shown.extend(
         lines(&fold(applied.dropped.iter().map(|key| &**key))).into_iter().map(|line| format!("- {line}")),
     );
     let limit = if all { usize::MAX } else { SHOWN };
     for line in shown.iter().take(limit) {
-        let _ = writeln!(text, "        {}", printable(line));
+        let lines: Vec<String> = line.split('\n').map(printable).collect();
+        let _ = writeln!(text, "{INDENT}{}", lines.join("\n"));
     }
     if shown.len() > limit {
-        let _ = writeln!(text, "        … and {} more lines (-v shows them)", shown.len() - limit);
+        let _ = writeln!(text, "{INDENT}… and {} (-v shows them)", counted(shown.len() - limit, "more line"));
     }
 }
 
-/// Moves of one form on one line: numbers folded, if the fold says neither more nor less.
-fn moves(moves: &[Move]) -> Vec<String> {
-    let mut groups: IndexMap<(Vec<String>, String), Vec<&Move>> = IndexMap::new();
-    for moved in moves {
-        let from = moved.from.iter().map(|key| without_numbers(key)).collect();
-        groups.entry((from, without_numbers(&moved.to))).or_default().push(moved);
+/// Keys that became keys, as one line shows them.
+struct Line<'a> {
+    from: &'a [Key],
+    to: Vec<&'a str>,
+}
+
+/// Moves of one form on one line: numbers and last segments folded, if the fold says neither more nor less.
+fn moves(applied: &Applied) -> Vec<String> {
+    if matches!(applied.verb.flow, Flow::Fill | Flow::Add) {
+        let made = lines(&fold(applied.moves.iter().map(|moved| &*moved.to)));
+        return made.into_iter().map(|line| format!("+ {line}")).collect();
+    }
+    let mut by_form: IndexMap<String, Vec<Line>> = IndexMap::new();
+    for line in lines_of(&applied.moves) {
+        by_form.entry(form(&line)).or_default().push(line);
     }
     let mut shown = Vec::new();
-    for group in groups.values() {
-        if group.iter().all(|moved| moved.from.len() == 1 && moved.from[0] == moved.to) {
-            let folds = fold(group.iter().map(|moved| &*moved.to));
+    for group in by_form.values() {
+        if group.iter().all(|line| line.from.len() == 1 && line.to == [&*line.from[0]]) {
+            let folds = fold(group.iter().flat_map(|line| line.to.iter().copied()));
             shown.extend(lines(&folds).into_iter().map(|line| format!("~ {line}")));
             continue;
         }
-        let from = fold(group.iter().flat_map(|moved| moved.from.iter().map(|key| &**key)));
-        let to = fold(group.iter().map(|moved| &*moved.to));
-        let count = if group.len() > 1 { format!("  {} keys", group.len()) } else { String::new() };
-        match (from.as_slice(), to.as_slice()) {
-            ([], _) => shown.extend(lines(&to).into_iter().map(|line| format!("+ {line}"))),
-            ([from], [to]) => shown.push(format!("{} -> {}{count}", from.pattern, to.pattern)),
-            (_, [to]) => {
-                let from: Vec<&str> = from.iter().map(|fold| fold.pattern.as_str()).collect();
-                shown.push(format!("{} -> {}{count}", from.join(", "), to.pattern));
+        let from = folded(group, |line| line.from.iter().map(|key| &**key).collect());
+        let to = folded(group, |line| line.to.clone());
+        match (from, to) {
+            (Some(from), Some(to)) => {
+                let count = if group.len() > 1 { format!("  {} times", group.len()) } else { String::new() };
+                shown.push(arrow(&from, &format!("{to}{count}")));
             }
-            _ => shown.extend(group.iter().map(|moved| {
-                let from: Vec<&str> = moved.from.iter().map(|key| &**key).collect();
-                format!("{} -> {}", from.join(", "), moved.to)
+            _ => shown.extend(group.iter().map(|line| {
+                let from: Vec<&str> = line.from.iter().map(|key| &**key).collect();
+                arrow(&from.join(", "), &line.to.join(", "))
             })),
         }
     }
     shown
 }
 
+/// `from -> to`, on lines of its own for each key where it would be too long for one.
+fn arrow(from: &str, to: &str) -> String {
+    if from.chars().count() + to.chars().count() + INDENT.len() + 4 <= WIDTH {
+        return format!("{from} -> {to}");
+    }
+    let below = |keys: &str, lead: &str| keys.replace(", ", &format!(",\n{INDENT}{lead}"));
+    format!("{}\n{INDENT}  -> {}", below(from, ""), below(to, "     "))
+}
+
+/// The parts of one tensor on one line.
+fn lines_of(moves: &[Move]) -> Vec<Line<'_>> {
+    let mut found: Vec<Line> = Vec::new();
+    for moved in moves {
+        match found.last_mut() {
+            Some(line) if line.from == moved.from.as_slice() && !moved.from.is_empty() => {
+                line.to.push(&moved.to)
+            }
+            _ => found.push(Line { from: &moved.from, to: vec![&moved.to] }),
+        }
+    }
+    found
+}
+
+/// What lines must have in common to be folded into one: all but numbers, and the last segment where it is
+/// the same on both sides.
+fn form(line: &Line) -> String {
+    let last = |key: &str| key.rsplit_once('.').map(|(_, last)| last.to_owned());
+    let mut keys: Vec<&str> = line.from.iter().map(|key| &**key).collect();
+    let split = keys.len();
+    keys.extend(&line.to);
+    let own = keys.first().and_then(|key| last(key));
+    let same = own.is_some() && keys.iter().all(|key| last(key) == own);
+    let forms = keys.iter().enumerate().map(|(index, key)| {
+        let key = if same { key.rsplit_once('.').map_or("", |(above, _)| above) } else { key };
+        let arrow = if index == split { "-> " } else { "" };
+        format!("{arrow}{}", without_numbers(key))
+    });
+    forms.collect::<Vec<_>>().join(" ")
+}
+
+/// One side of a group of lines, if each place of it folds into one pattern.
+fn folded<'a>(group: &'a [Line<'a>], side: impl Fn(&'a Line<'a>) -> Vec<&'a str>) -> Option<String> {
+    let sides: Vec<Vec<&str>> = group.iter().map(&side).collect();
+    if let [whole] = fold(sides.iter().flatten().copied()).as_slice() {
+        return Some(whole.pattern.clone());
+    }
+    let places = sides.first().map_or(0, Vec::len);
+    let patterns: Option<Vec<String>> = (0..places)
+        .map(|place| match fold(sides.iter().filter_map(|side| side.get(place).copied())).as_slice() {
+            [one] => Some(one.pattern.clone()),
+            _ => None,
+        })
+        .collect();
+    patterns.map(|patterns| patterns.join(", "))
+}
+
+/// A key with `#` for each segment that is a number.
 fn without_numbers(key: &str) -> String {
     let segments = key.split('.');
     let segments = segments.map(|segment| if segment.parse::<u64>().is_ok() { "#" } else { segment });

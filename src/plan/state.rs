@@ -9,6 +9,13 @@ use crate::keyset::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EntryId(u32);
 
+impl EntryId {
+    /// The number of the entry, unlike that of any other.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A key with what it holds and where it came from.
 #[derive(Clone, Debug)]
 pub struct Entry {

@@ -5,7 +5,7 @@ use super::matching::Match;
 use super::pattern::{Pattern, SlotKind};
 use super::value::{Scope, Value, ValueError, evaluate};
 use crate::source::Span;
-use crate::syntax::ast::{CaptureKind, Expr, Glob, GlobKind, Part, Spanned};
+use crate::syntax::ast::{BinaryOp, CaptureKind, Expr, ExprKind, Glob, GlobKind, Part, Spanned};
 
 /// A template for a key.
 #[derive(Clone, Debug)]
@@ -132,12 +132,16 @@ impl Template {
         self.range(name).is_some() || self.names().iter().any(|(used, _)| *used == name)
     }
 
-    /// Whether the name rests on a choice or on arithmetic, and not on captured text alone.
-    pub fn chooses(&self) -> bool {
-        let chosen = |piece: &Piece| {
-            matches!(piece, Piece::Choice(..) | Piece::NamedChoice(..) | Piece::Arithmetic(_))
+    /// Whether the name is computed in a way that a shift of an index is not.
+    pub fn computes(&self) -> bool {
+        let shift = |expr: &Expr| match &expr.kind {
+            ExprKind::Binary(left, op, right) => {
+                matches!(op.node, BinaryOp::Add | BinaryOp::Subtract)
+                    && matches!((&left.kind, &right.kind), (ExprKind::Name(_), ExprKind::Integer(_)))
+            }
+            _ => false,
         };
-        self.pieces().any(chosen)
+        self.pieces().any(|piece| matches!(piece, Piece::Arithmetic(expr) if !shift(expr)))
     }
 
     /// Checks that wildcards and alternatives pair with those of `pattern`; `over` may run one more name.
