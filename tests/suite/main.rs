@@ -1,0 +1,4 @@
+//! Tests of the program as its users meet it.
+
+mod docs;
+mod readme;
