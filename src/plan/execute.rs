@@ -75,6 +75,7 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Runs the statements. A `let` without a value ends the run: what follows stands on it.
     pub fn run(&mut self, rules: &RuleSet) {
         for step in &rules.steps {
             match step {
@@ -86,6 +87,7 @@ impl<'a> Planner<'a> {
                             let error = crate::rules::value::ValueErrorKind::UnknownName { name };
                             let kind = ProblemKind::Value { key: None, error };
                             self.problems.push(Problem::new(kind, line.value.span));
+                            return;
                         }
                         Ok(value) => {
                             self.lets.insert(line.name.clone(), value);
@@ -100,7 +102,7 @@ impl<'a> Planner<'a> {
                                 problem = suggest::nearest_keys(problem, pattern, &self.state);
                             }
                             self.problems.push(problem);
-                            self.lets.insert(line.name.clone(), Value::Int(0));
+                            return;
                         }
                     }
                 }

@@ -132,7 +132,11 @@ impl Planner<'_> {
         let (mut problems, mut taken, mut matched) = (Vec::new(), Vec::new(), Vec::new());
         if wanted.first && !wanted.optional {
             let unused = clause.except.iter().zip(&except);
-            let unused = unused.filter(|(_, except)| !candidates.iter().any(|(key, _)| except.is_match(key)));
+            let known = |except: &Matcher| match self.target {
+                Some(target) => target.iter().any(|(key, _)| except.is_match(key)),
+                None => candidates.iter().any(|(key, _)| except.is_match(key)),
+            };
+            let unused = unused.filter(|(_, except)| !known(except));
             problems.extend(unused.map(|(except, _)| {
                 Problem::new(ProblemKind::ExceptUnmatched { pattern: except.text.clone() }, except.span)
             }));
