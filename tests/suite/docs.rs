@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ckpt_migrate::rules::verbs::VERBS;
@@ -303,8 +303,8 @@ fn the_reference_has_a_section_and_a_row_for_every_verb() {
         let section = page.split(&format!("\n### {}\n", verb.name)).nth(1).unwrap();
         let section = section.split("\n##").next().unwrap();
         for option in verb.options {
-            let name = format!("`{}", option.name);
-            assert!(section.contains(&name), "the section of `{}` lacks `{}`", verb.name, option.name);
+            let word = Regex::new(&format!(r"\b{}\b", option.name)).unwrap();
+            assert!(word.is_match(section), "the section of `{}` lacks `{}`", verb.name, option.name);
         }
     }
     let rows = page.lines().filter(|line| line.starts_with("| [`")).count();
@@ -354,13 +354,33 @@ fn anchor_of(heading: &str) -> String {
 fn the_page_of_errors_has_every_code() {
     let in_code = codes_in_code();
     let page = page("docs/errors.md");
-    let on_page: BTreeSet<String> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(code, _)| code.to_owned()))
-        .collect();
+    let on_page: BTreeSet<String> = rows(&page).into_iter().map(|(code, _)| code).collect();
     let lacking: Vec<_> = in_code.difference(&on_page).collect();
     let unknown: Vec<_> = on_page.difference(&in_code).collect();
     assert!(lacking.is_empty() && unknown.is_empty(), "lacking: {lacking:?}; unknown: {unknown:?}");
+}
+
+/// The files of `src` up to the tests inside them; files of tests apart.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_stem().unwrap_or_default();
+            if name == "tests" {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            sources.push((path, code));
+        }
+    }
+    sources
 }
 
 /// The codes of errors in `src`: what follows `=>` in functions named `code`, and the first argument of
@@ -370,20 +390,66 @@ fn codes_in_code() -> BTreeSet<String> {
     let arm = Regex::new(r#""([a-z][a-z-]*)""#).unwrap();
     let made = Regex::new(r#"Diagnostic::(?:error|warning)\(\s*"([a-z][a-z-]*)""#).unwrap();
     let mut codes = BTreeSet::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let text = text.split("#[cfg(test)]").next().unwrap_or_default();
-            let in_functions = function.find_iter(text).flat_map(|body| arm.captures_iter(body.as_str()));
-            codes.extend(in_functions.chain(made.captures_iter(text)).map(|found| found[1].to_owned()));
-        }
+    for (_, text) in sources() {
+        let in_functions = function.find_iter(&text).flat_map(|body| arm.captures_iter(body.as_str()));
+        codes.extend(in_functions.chain(made.captures_iter(&text)).map(|found| found[1].to_owned()));
     }
     assert!(codes.len() > 50, "only {} codes were found", codes.len());
     codes
+}
+
+/// The first cells of a page's tables, without their quotes, each with the rest of its row.
+fn rows(page: &str) -> Vec<(String, String)> {
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(first, rest)| (first.to_owned(), rest.to_owned())).collect()
+}
+
+#[test]
+fn folders_use_those_that_the_architecture_says() {
+    let page = page("docs/architecture.md");
+    let table = page.split("\n## Who may import whom\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let word = Regex::new("`([a-z]+)`").unwrap();
+    let said: BTreeMap<String, BTreeSet<String>> = rows(table)
+        .into_iter()
+        .map(|(folder, rest)| (folder, word.captures_iter(&rest).map(|used| used[1].to_owned()).collect()))
+        .collect();
+    assert_eq!(said, imports());
+}
+
+/// Which modules of the crate each module's files name as `crate::…`, tests and comments apart.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let used = Regex::new(r"\bcrate::([a-z_]+)").unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in sources() {
+        let module = path.strip_prefix(&root).unwrap().components().next().unwrap();
+        let module = module.as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        if ["lib", "main"].contains(&module.as_str()) {
+            continue;
+        }
+        let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+        let names = used.captures_iter(&code.join("\n")).map(|found| found[1].to_owned()).collect::<Vec<_>>();
+        let others = names.into_iter().filter(|name| *name != module);
+        imports.entry(module.clone()).or_default().extend(others);
+    }
+    imports
+}
+
+#[test]
+fn the_page_of_dependencies_has_each_dependency() {
+    let cargo = page("Cargo.toml");
+    let mut named = BTreeSet::new();
+    for section in ["\n[dependencies]\n", "\n[dev-dependencies]\n"] {
+        let lines = cargo.split(section).nth(1).unwrap().split("\n[").next().unwrap().lines();
+        named.extend(lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name.to_owned())));
+    }
+    let cell = Regex::new("`([a-z_0-9-]+)`").unwrap();
+    let page = page("docs/dependencies.md");
+    let first_cells = page.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let on_page: BTreeSet<String> = first_cells
+        .flat_map(|cells| {
+            cell.captures_iter(&format!("`{cells}")).map(|found| found[1].to_owned()).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(on_page, named);
 }
