@@ -251,7 +251,8 @@ def main() -> None:
     row("start-up", "ms", "goal", "met")
     row("---", "--:", "--:", "---")
     for name, taken in start_up(folder):
-        row(name, f"{1000 * taken:.1f}", "10", verdict(1000 * taken, 10))
+        goal = ("10", verdict(1000 * taken, 10)) if "migrate" in name else ("", "")
+        row(name, f"{1000 * taken:.1f}", *goal)
 
 
 if __name__ == "__main__":

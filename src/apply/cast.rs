@@ -191,8 +191,23 @@ real!(f32, f32, |value| value, |value| value, |value: f64| {
     let value = value as f32;
     value
 });
-real!(f16, f32, f16::to_f32, f16::from_f32, f16::from_f64);
-real!(bf16, f32, bf16::to_f32, bf16::from_f32, bf16::from_f64);
+real!(f16, f32, f16::to_f32, f16::from_f32, |value| f16::from_f32(to_odd(value)));
+real!(bf16, f32, bf16::to_f32, bf16::from_f32, |value| bf16::from_f32(to_odd(value)));
+
+/// The value in f32, rounded to odd: what does not fit becomes the neighbour whose last bit is 1.
+///
+/// A second rounding to a dtype at least two bits narrower then gives what a single one would
+/// (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). The conversions of `half`
+/// from f64 ignore the low 32 bits.
+fn to_odd(value: f64) -> f32 {
+    #[allow(clippy::cast_possible_truncation)]
+    let near = value as f32;
+    if f64::from(near) == value || value.is_nan() {
+        return near;
+    }
+    let towards_zero = if f64::from(near).abs() > value.abs() { near.to_bits() - 1 } else { near.to_bits() };
+    f32::from_bits(towards_zero | 1)
+}
 
 macro_rules! whole {
     ($($type:ty),+) => {$(
@@ -297,6 +312,16 @@ mod tests {
         let value = 1.0 + 2f64.powi(-8) + 2f64.powi(-40);
         let bytes = cast(Dtype::F64, Dtype::Bf16, &value.to_le_bytes()).unwrap();
         assert_eq!(bf16::from_le_bytes([bytes[0], bytes[1]]).to_f64(), 1.0 + 2f64.powi(-7));
+    }
+
+    #[test]
+    fn large_and_tiny_f64_become_infinite_and_zero() {
+        for (value, expected) in
+            [(1e300, f64::INFINITY), (-1e300, f64::NEG_INFINITY), (1e-300, 0.0), (65519.9, 65504.0)]
+        {
+            let bytes = cast(Dtype::F64, Dtype::F16, &f64::to_le_bytes(value)).unwrap();
+            assert_eq!(f16::from_le_bytes([bytes[0], bytes[1]]).to_f64(), expected);
+        }
     }
 
     #[test]

@@ -32,10 +32,40 @@ pub struct RuleSet {
     pub migration: Option<Migration>,
     /// What to do, top to bottom.
     pub steps: Vec<Step>,
-    /// The dicts of tensors that `in` names for the whole file, as paths with dots.
+    /// The dicts of tensors that `in` names for the whole file, as paths with dots; none where the dict is
+    /// found by itself.
     pub dicts: Vec<String>,
     /// What the file says of optimizer state.
     pub optimizer: Option<OptimizerMode>,
+}
+
+impl RuleSet {
+    /// The dicts that only `in … { … }` blocks name, in the order in which they are first named.
+    pub fn block_dicts(&self) -> Vec<&str> {
+        let mut dicts: Vec<&str> = Vec::new();
+        let statements = self.steps.iter().filter_map(|step| match step {
+            Step::Statement(statement) => statement.dicts.as_deref(),
+            Step::Let(_) => None,
+        });
+        for dict in statements.flatten() {
+            if !dicts.contains(&dict.as_str()) && !self.dicts.contains(dict) {
+                dicts.push(dict);
+            }
+        }
+        dicts
+    }
+
+    /// The rules as they act on one dict: its blocks, and what stands outside blocks where `whole_file`.
+    pub fn of_dict(&self, dict: &str, whole_file: bool) -> RuleSet {
+        let acts = |step: &&Step| match step {
+            Step::Let(_) => true,
+            Step::Statement(statement) => match &statement.dicts {
+                Some(dicts) => dicts.iter().any(|own| own == dict),
+                None => whole_file,
+            },
+        };
+        RuleSet { steps: self.steps.iter().filter(acts).cloned().collect(), ..self.clone() }
+    }
 }
 
 /// `migration v1 -> v2 "why"`.
@@ -89,6 +119,8 @@ pub struct Statement {
     pub optional: bool,
     /// The clauses.
     pub clauses: Vec<Clause>,
+    /// The dicts of the `in … { … }` around it.
+    pub dicts: Option<Vec<String>>,
     /// The statement.
     pub span: Span,
 }

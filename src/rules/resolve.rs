@@ -26,7 +26,7 @@ pub struct Resolved {
 /// Resolves a syntax tree; `set` holds the values that `--set` gives to `let` names.
 pub fn resolve(ast: &Ast, sources: &Sources, set: &[(String, Expr)]) -> Resolved {
     let mut resolver = Resolver { sources, set, out: Resolved::default(), lets: Vec::new() };
-    resolver.items(&ast.items, None, true);
+    resolver.items(&ast.items, &Around::default());
     for (name, value) in set {
         if !resolver.lets.contains(name) {
             let nearest = nearest_word(name, resolver.lets.iter().map(String::as_str)).map(str::to_owned);
@@ -43,6 +43,15 @@ struct Resolver<'a> {
     lets: Vec<String>,
 }
 
+/// The blocks around a line.
+#[derive(Default)]
+struct Around {
+    /// What `under` puts before every pattern and template.
+    prefix: Option<Glob>,
+    /// What `in` names.
+    dicts: Option<Vec<String>>,
+}
+
 impl Resolver<'_> {
     fn error(&mut self, kind: RuleErrorKind, span: Span) {
         self.out.errors.push(Spanned::new(kind, span));
@@ -53,26 +62,30 @@ impl Resolver<'_> {
         result.map_err(|error| self.out.errors.push(error)).ok()
     }
 
-    fn items(&mut self, items: &[Item], prefix: Option<&Glob>, top: bool) {
+    fn items(&mut self, items: &[Item], around: &Around) {
         for item in items {
             match item {
-                Item::Statement(statement) => self.statement(statement, prefix),
-                Item::Let { name, value } => self.let_line(name, value, prefix),
-                Item::Under { prefix: own, body, .. } => {
-                    let joined = lists::prefixed(own, prefix);
+                Item::Statement(statement) => self.statement(statement, around),
+                Item::Let { name, value } => self.let_line(name, value, around.prefix.as_ref()),
+                Item::Under { prefix, body, .. } => {
+                    let joined = lists::prefixed(prefix, around.prefix.as_ref());
                     if let Some(joined) = self.ok(joined) {
-                        self.items(body, Some(&joined), false);
+                        self.items(body, &Around { prefix: Some(joined), dicts: around.dicts.clone() });
                     }
                 }
                 Item::In { body: None, dicts, span } => {
-                    if !top {
+                    if around.prefix.is_some() || around.dicts.is_some() {
                         self.error(RuleErrorKind::Misplaced { directive: "in" }, *span);
                     }
-                    self.dicts(dicts);
+                    let dicts = self.dicts(dicts);
+                    self.out.rules.dicts.extend(dicts);
                 }
-                Item::In { body: Some(body), dicts, .. } => {
-                    self.dicts(dicts);
-                    self.items(body, prefix, false);
+                Item::In { body: Some(body), dicts, span } => {
+                    if around.dicts.is_some() {
+                        self.error(RuleErrorKind::Misplaced { directive: "in" }, *span);
+                    }
+                    let dicts = Some(self.dicts(dicts));
+                    self.items(body, &Around { prefix: around.prefix.clone(), dicts });
                 }
                 Item::Migration { from, to, why, span } => {
                     if self.out.rules.migration.is_some() {
@@ -101,23 +114,26 @@ impl Resolver<'_> {
         }
     }
 
-    fn dicts(&mut self, dicts: &[Glob]) {
+    /// The paths of dicts, each of which must be plain text.
+    fn dicts(&mut self, dicts: &[Glob]) -> Vec<String> {
+        let mut paths = Vec::new();
         for dict in dicts {
-            let plain = match &dict.kind {
-                GlobKind::Parts(parts) => {
-                    parts.iter().all(|part| matches!(part.node, Part::Text(_) | Part::Dot))
-                }
-                GlobKind::Regex(_) => false,
-            };
-            if !plain {
+            let GlobKind::Parts(parts) = &dict.kind else {
                 self.error(RuleErrorKind::DictPath, dict.span);
                 continue;
-            }
-            let path = self.sources.slice(dict.span).to_owned();
-            if !self.out.rules.dicts.contains(&path) {
-                self.out.rules.dicts.push(path);
+            };
+            let texts = parts.iter().map(|part| match &part.node {
+                Part::Text(text) => Some(text.as_str()),
+                Part::Dot => Some("."),
+                _ => None,
+            });
+            match texts.collect::<Option<String>>() {
+                Some(path) if !paths.contains(&path) => paths.push(path),
+                Some(_) => {}
+                None => self.error(RuleErrorKind::DictPath, dict.span),
             }
         }
+        paths
     }
 
     fn let_line(&mut self, name: &Word, value: &Expr, prefix: Option<&Glob>) {
@@ -133,19 +149,20 @@ impl Resolver<'_> {
         self.out.rules.steps.push(Step::Let(step));
     }
 
-    fn statement(&mut self, statement: &ast::Statement, prefix: Option<&Glob>) {
+    fn statement(&mut self, statement: &ast::Statement, around: &Around) {
         let Some(verb) = verbs::find(&statement.verb.node) else {
             let nearest = nearest_word(&statement.verb.node, verbs::names()).map(str::to_owned);
             let verb = statement.verb.node.clone();
             return self.error(RuleErrorKind::UnknownVerb { verb, nearest }, statement.verb.span);
         };
+        let prefix = around.prefix.as_ref();
         let clauses: Vec<Clause> =
             statement.clauses.iter().filter_map(|clause| self.clause(verb, clause, prefix)).collect();
         if clauses.len() < statement.clauses.len() {
             return;
         }
-        let (optional, span) = (statement.optional, statement.span);
-        self.out.rules.steps.push(Step::Statement(Statement { verb, optional, clauses, span }));
+        let (optional, dicts, span) = (statement.optional, around.dicts.clone(), statement.span);
+        self.out.rules.steps.push(Step::Statement(Statement { verb, optional, clauses, dicts, span }));
     }
 
     fn clause(&mut self, verb: &'static Verb, clause: &ast::Clause, prefix: Option<&Glob>) -> Option<Clause> {
