@@ -8,6 +8,7 @@ use super::join::{self, Group};
 use super::problem::{Problem, ProblemKind};
 use super::scope::{OfMatch, Outer, no_spec};
 use super::state::{Change, Entry, EntryId, State};
+use super::target::Wanted;
 use super::{Applied, Move, ValueAssertion, suggest};
 use crate::keyset::{Key, KeySet, fold};
 use crate::rules::op::OpError;
@@ -32,7 +33,7 @@ pub(super) struct Planner<'a> {
     pub applied: Vec<Applied>,
     pub assertions: Vec<ValueAssertion>,
     /// Clauses of `leave`, which are about the end and judged there.
-    pub leave: Vec<(Pattern, bool)>,
+    pub leave: Vec<(Clause, bool)>,
     pub problems: Vec<Problem>,
     pub warnings: Vec<Problem>,
 }
@@ -80,6 +81,7 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Runs the statements. A `let` without a value ends the run: what follows stands on it.
     pub fn run(&mut self, rules: &RuleSet) {
         for step in &rules.steps {
             match step {
@@ -118,7 +120,7 @@ impl<'a> Planner<'a> {
         self.broken.insert(line.name.clone());
     }
 
-    fn outer<'s>(&'s self, prefix: Option<&'s crate::syntax::ast::Glob>) -> Outer<'s> {
+    pub(super) fn outer<'s>(&'s self, prefix: Option<&'s crate::syntax::ast::Glob>) -> Outer<'s> {
         Outer { lets: &self.lets, state: &self.state, arena: &self.arena, sources: self.sources, prefix }
     }
 
@@ -130,7 +132,7 @@ impl<'a> Planner<'a> {
                 clause.patterns.iter().map(|pattern| pattern.with_values(&|name| outer.text(name))).collect();
             match statement.verb.flow {
                 Flow::Leave => {
-                    self.leave.extend(patterns.into_iter().map(|pattern| (pattern, statement.optional)));
+                    self.leave.push((Clause { patterns, ..clause.clone() }, statement.optional));
                 }
                 Flow::Fill if clause.templates.is_empty() => {
                     self.fill_missing(statement, clause, &patterns, &mut gathered);
@@ -387,9 +389,9 @@ impl<'a> Planner<'a> {
         patterns: &[Pattern],
         gathered: &mut Gathered,
     ) {
-        for pattern in patterns {
-            let missing: Vec<(Key, TensorSpec)> = match (self.target, pattern.literal()) {
-                (Some(target), _) => super::target::matching(target, pattern, &self.state),
+        for (index, pattern) in patterns.iter().enumerate() {
+            let candidates: Vec<(Key, TensorSpec)> = match (self.target, pattern.literal()) {
+                (Some(target), _) => super::target::missing(target, &self.state),
                 (None, Some(literal)) => vec![(Key::from(literal), no_spec())],
                 (None, None) => {
                     let kind = ProblemKind::NoTarget { pattern: pattern.text.clone() };
@@ -399,12 +401,9 @@ impl<'a> Planner<'a> {
                     continue;
                 }
             };
-            if missing.is_empty() && !statement.optional {
-                let problem = super::target::unmatched(pattern, self.target, &self.state);
-                self.problems.push(problem);
-            }
-            for (key, spec) in missing {
-                let options = self.options(clause, pattern, &Match::default(), &key, &spec);
+            let wanted = Wanted { clause, pattern, first: index == 0, optional: statement.optional };
+            for (key, spec, way) in self.wanted(&wanted, candidates) {
+                let options = self.options(clause, pattern, &way, &key, &spec);
                 let built = options.and_then(|options| {
                     let inputs = [(&*key, &spec)];
                     let inputs = if self.target.is_some() { &inputs[..] } else { &[] };

@@ -90,6 +90,8 @@ pub enum RuleErrorKind {
     DictPath,
     #[error("`{directive}` cannot stand here")]
     Misplaced { directive: &'static str },
+    #[error("`{directive}` is a word of the language that this version does not carry out")]
+    NotYet { directive: &'static str },
     #[error("{reason}")]
     Value { reason: String },
 }
@@ -139,6 +141,7 @@ impl RuleErrorKind {
             Kind::Regex { .. } => "broken-regex",
             Kind::LetTwice { .. } | Kind::MigrationTwice => "defined-twice",
             Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } => "directive",
+            Kind::NotYet { .. } => "not-yet",
             _ => "pattern",
         }
     }
@@ -190,6 +193,11 @@ impl RuleErrorKind {
             Kind::AdjacentStars => "one `**` takes all of it".to_owned(),
             Kind::StarsBesideText => "set it off with dots, or write `*`".to_owned(),
             Kind::ArithmeticInPattern => "capture the index (`{i}`) and compute in the template".to_owned(),
+            Kind::NotYet { directive: "optimizer" } => {
+                "without the line, optimizer state stays as it is; `--weights-only` leaves it out".to_owned()
+            }
+            Kind::NotYet { .. } => "write the rules out in this file".to_owned(),
+            Kind::Misplaced { .. } => "write it at the top of the file, outside of any block".to_owned(),
             Kind::EmptySegment => "quote the key if it really has an empty segment".to_owned(),
             _ => return None,
         })

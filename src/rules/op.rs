@@ -1,5 +1,6 @@
 //! What verbs are made of: a few operations on whole tensors, and what they do to specs.
 
+use crate::quantity::counted;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorSpec, numel};
 
 /// One operation on tensors. Layout operations move elements; the others make or change values.
@@ -85,9 +86,9 @@ pub enum OpError {
     Negative { what: &'static str, value: i64 },
     #[error("only one size can be -1")]
     TwoRests,
-    #[error("{} has {from_count} elements, {} has {to_count}", ShapeText(from), ShapeText(to))]
+    #[error("{} has {}, {} has {to_count}", ShapeText(from), counted(*from_count, "element"), ShapeText(to))]
     Count { from: Shape, to: Shape, from_count: u64, to_count: u64 },
-    #[error("{} elements do not divide by the other sizes of {to}", count)]
+    #[error("{} cannot be divided by the other sizes of {to}", counted(*count, "element"))]
     Rest { count: u64, to: String },
     #[error("the shape {} is too large", ShapeText(shape))]
     TooLarge { shape: Shape },

@@ -4,9 +4,11 @@
 
 mod cases;
 mod command;
+mod docs;
 mod files;
 mod pipeline;
 mod properties;
+mod readme;
 mod safetensors;
 mod snapshots;
 mod tensors;

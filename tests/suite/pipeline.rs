@@ -51,7 +51,7 @@ impl Rules {
 /// A checkpoint of these tensors, open.
 pub fn open(folder: &Folder, tensors: &[Tensor]) -> Checkpoint {
     folder.write("source.safetensors", safetensors::to_bytes(tensors));
-    formats::open(&folder.path("source.safetensors"), None, &Limits::default()).unwrap()
+    formats::open(&folder.path("source.safetensors"), &[], &Limits::default()).unwrap()
 }
 
 /// Applies a plan and gives the bytes of the file, or why it could not be made.
