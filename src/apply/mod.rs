@@ -13,6 +13,7 @@ mod ties;
 
 pub use error::ApplyError;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use crate::formats::{
@@ -46,60 +47,103 @@ pub struct Report {
 }
 
 /// The number of bytes of tensors that an output will hold, for a progress bar.
-pub fn output_bytes(plan: &Plan) -> u64 {
-    let bytes = plan.outputs().iter().map(|output| plan.arena().spec(output.expr).nbytes().unwrap_or(0));
-    bytes.fold(0, u64::saturating_add)
+pub fn output_bytes(plans: &[Plan]) -> u64 {
+    let outputs =
+        plans.iter().flat_map(|plan| plan.outputs().iter().map(|output| plan.arena().spec(output.expr)));
+    outputs.map(|spec| spec.nbytes().unwrap_or(0)).fold(0, u64::saturating_add)
 }
 
-/// Applies a plan to the checkpoint that it was made for.
+/// Applies plans to the checkpoint that they were made for: one for each of its dicts, in their order.
 ///
 /// # Errors
 /// Where a value is not as a rule says, tied tensors cannot be written, or reading or writing fails.
 /// The output does not appear then.
 pub fn apply(
-    plan: &Plan,
+    plans: &[Plan],
     source: &Checkpoint,
     destination: &Destination,
     progress: &dyn Progress,
 ) -> Result<Report, ApplyError> {
-    let dict = source.main_dict();
-    assertion::check(plan, dict)?;
-    let single_names = destination.format == Format::Safetensors;
-    let outputs: Vec<_> = plan.outputs().iter().filter(|output| !(single_names && output.tied)).collect();
-    let tied_left_out = plan
-        .outputs()
-        .iter()
-        .filter(|output| single_names && output.tied)
-        .map(|output| output.key.to_string());
-    if single_names {
-        ties::refuse(plan, dict)?;
-    }
-    let made: Vec<Option<Stream>> = outputs
-        .iter()
-        .map(|output| match kept(plan, dict, destination.format, output.expr) {
-            Some(_) => Ok(None),
-            None => Stream::new(plan.arena(), output.expr, &output.key, dict).map(Some),
-        })
-        .collect::<Result<_, ApplyError>>()?;
-    let tensors = outputs.iter().zip(&made).map(|(output, made)| {
-        let content = match made {
-            Some(tensor) => {
-                Content::Produced { tensor, like: plan.arena().sources(output.expr).first().copied() }
-            }
-            None => Content::Kept { entry: plan.arena().source(output.expr).unwrap_or_default() },
-        };
-        OutputTensor { key: output.key.to_string(), content }
-    });
+    let format = destination.format;
+    let made = plans.iter().zip(&source.dicts).map(|(plan, dict)| Made::new(plan, dict, format));
+    let made = made.collect::<Result<Vec<Made>, ApplyError>>()?;
     let output = Output {
         source,
-        format: destination.format,
-        dicts: vec![OutputDict { tensors: tensors.collect(), modules: renamed_modules(plan, &dict.modules) }],
+        format,
+        dicts: made.iter().map(Made::dict).collect(),
         record: destination.record.clone(),
         weights_only: destination.weights_only,
         progress,
     };
     let written = formats::write(&output, destination.path, &destination.placement)?;
-    Ok(Report { written, tied_left_out: tied_left_out.collect() })
+    let tied_left_out = made.iter().flat_map(|made| made.tied_left_out.iter().cloned()).collect();
+    Ok(Report { written, tied_left_out })
+}
+
+/// One dict of the output before it is written.
+struct Made<'a> {
+    plan: &'a Plan,
+    source: &'a StateDict,
+    tensors: Vec<Tensor<'a>>,
+    tied_left_out: Vec<String>,
+}
+
+/// A tensor of the output, and where its bytes come from.
+struct Tensor<'a> {
+    output: &'a crate::plan::Output,
+    from: From,
+}
+
+enum From {
+    /// The source entry as it is.
+    Kept(usize),
+    /// An earlier tensor of the output.
+    Tied(usize),
+    /// A stream of its own.
+    Stream(Box<Stream>),
+}
+
+impl<'a> Made<'a> {
+    fn new(plan: &'a Plan, source: &'a StateDict, format: Format) -> Result<Self, ApplyError> {
+        assertion::check(plan, source)?;
+        let flat = format == Format::Safetensors;
+        if flat {
+            ties::refuse(plan, source)?;
+        }
+        let mut first: HashMap<ExprId, usize> = HashMap::new();
+        let (mut tensors, mut tied_left_out) = (Vec::new(), Vec::new());
+        for output in plan.outputs() {
+            if flat && output.tied {
+                tied_left_out.push(output.key.to_string());
+                continue;
+            }
+            let from = match (first.get(&output.expr), kept(plan, source, format, output.expr)) {
+                (Some(&first), _) => From::Tied(first),
+                (None, Some(entry)) => From::Kept(entry),
+                (None, None) => {
+                    From::Stream(Box::new(Stream::new(plan.arena(), output.expr, &output.key, source)?))
+                }
+            };
+            first.entry(output.expr).or_insert(tensors.len());
+            tensors.push(Tensor { output, from });
+        }
+        Ok(Made { plan, source, tensors, tied_left_out })
+    }
+
+    fn dict(&self) -> OutputDict<'_> {
+        let tensors = self.tensors.iter().map(|tensor| {
+            let content = match &tensor.from {
+                From::Kept(entry) => Content::Kept { entry: *entry },
+                From::Tied(to) => Content::Tied { to: *to },
+                From::Stream(stream) => {
+                    let like = self.plan.arena().sources(tensor.output.expr).first().copied();
+                    Content::Produced { tensor: stream.as_ref(), like }
+                }
+            };
+            OutputTensor { key: tensor.output.key.to_string(), content }
+        });
+        OutputDict { tensors: tensors.collect(), modules: renamed_modules(self.plan, &self.source.modules) }
+    }
 }
 
 /// The source entry that an output is, where the writer can take it over as it is.

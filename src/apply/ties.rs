@@ -4,14 +4,19 @@ use std::collections::HashMap;
 
 use super::error::ApplyError;
 use crate::formats::{EntryData, StateDict};
-use crate::plan::Plan;
+use crate::plan::{ExprId, Plan};
 
 /// Refuses outputs that view the same bytes of one storage: the file would hold them twice, and the
 /// tie would be lost in silence.
 pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
     // The byte ranges that outputs view, by storage.
     let mut views: HashMap<*const crate::formats::Storage, Vec<(u64, u64, &str)>> = HashMap::new();
+    let mut names: HashMap<ExprId, &str> = HashMap::new();
     for output in plan.outputs().iter().filter(|output| !output.tied) {
+        if let Some(first) = names.insert(output.expr, &output.key) {
+            let (first, second) = (first.to_owned(), output.key.to_string());
+            return Err(ApplyError::Tied { first, second });
+        }
         let Some(index) = plan.arena().source(output.expr) else { continue };
         let Some(EntryData::Stored(tensor)) = source.entries.get(index).map(|entry| &entry.data) else {
             continue;

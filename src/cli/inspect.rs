@@ -64,7 +64,7 @@ struct Inspected<'a> {
 
 impl<'a> Inspected<'a> {
     fn new(checkpoint: &'a Checkpoint, bytes: u64) -> Self {
-        Inspected { checkpoint, bytes, keys: tied_keys(checkpoint) }
+        Inspected { checkpoint, bytes, keys: tied_keys(checkpoint, checkpoint.main_dict()) }
     }
 
     /// The tensors; one that is tied to another has no bytes of its own.

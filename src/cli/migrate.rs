@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apply::{self, ApplyError, Destination, Report};
 use crate::diagnostic::{Diagnostic, printable};
 use crate::formats::{Checkpoint, Format, Placement, Replace};
 use crate::plan::Plan;
-use crate::quantity::size;
+use crate::quantity::{counted, size};
 
 use super::bar::Bar;
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
@@ -79,11 +79,12 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if !args.quiet {
         terminal.show(warnings, sources);
     }
-    let plan = match outcome {
-        Outcome::Plan(plan) => plan,
+    let plans = match outcome {
+        Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
-    let record = (!args.no_record && !plan.changes_nothing()).then(|| record(&args.plan, plan));
+    let changes = plans.iter().any(|plan| !plan.changes_nothing());
+    let record = (!args.no_record && changes).then(|| record(&args.plan, plans));
     let destination = Destination {
         path: place.output(),
         format: format.unwrap_or(checkpoint.format),
@@ -91,9 +92,9 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         weights_only: args.weights_only,
         record,
     };
-    let bar = Bar::new(apply::output_bytes(plan), args.quiet || args.json);
+    let bar = Bar::new(apply::output_bytes(plans), args.quiet || args.json);
     let backup = place.back_up()?;
-    let report = apply::apply(plan, checkpoint, &destination, &bar);
+    let report = apply::apply(plans, checkpoint, &destination, &bar);
     bar.finish();
     let report = match report {
         Ok(report) => report,
@@ -102,69 +103,108 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    tell(args, plan, checkpoint, &destination, &report, terminal)?;
+    let done = Done { args, plans, checkpoint, destination: &destination, report: &report };
+    done.tell(terminal)?;
     Ok(Exit::Done)
 }
 
-/// Tells what was done.
-fn tell(
-    args: &MigrateArgs,
-    plan: &Plan,
-    checkpoint: &Checkpoint,
-    destination: &Destination,
-    report: &Report,
-    terminal: &Terminal,
-) -> Result<(), Failure> {
-    let kept: Vec<&str> = checkpoint.others.iter().map(|other| other.path.as_str()).collect();
-    let (kept, left_out) = if args.weights_only { (Vec::new(), kept) } else { (kept, Vec::new()) };
-    if args.json {
-        let counts = plan.counts();
-        let value = json!({
-            "output": destination.path,
-            "bytes": report.written.bytes,
-            "tensors": plan.outputs().len(),
-            "kept": counts.kept,
-            "renamed": counts.renamed,
-            "computed": counts.computed,
-            "filled": counts.filled,
-            "dropped": counts.dropped,
+/// A migration that was carried out.
+struct Done<'a> {
+    args: &'a MigrateArgs,
+    plans: &'a [Plan],
+    checkpoint: &'a Checkpoint,
+    destination: &'a Destination<'a>,
+    report: &'a Report,
+}
+
+impl Done<'_> {
+    /// Tells what was done.
+    fn tell(&self, terminal: &Terminal) -> Result<(), Failure> {
+        if self.args.json {
+            return terminal.print(&format!("{:#}\n", self.json()));
+        }
+        if !self.args.quiet {
+            terminal.tell(&self.text());
+        }
+        Ok(())
+    }
+
+    /// What else the file holds, kept or left out.
+    fn others(&self) -> (Vec<&str>, Vec<&str>) {
+        let others = self.checkpoint.others.iter().map(|other| other.path.as_str()).collect();
+        if self.args.weights_only { (Vec::new(), others) } else { (others, Vec::new()) }
+    }
+
+    fn json(&self) -> Value {
+        let (kept, left_out) = self.others();
+        let dicts: Vec<Value> = self
+            .plans
+            .iter()
+            .zip(&self.checkpoint.dicts)
+            .map(|(plan, dict)| {
+                let counts = plan.counts();
+                json!({
+                    "at": dict.at.name(),
+                    "tensors": plan.outputs().len(),
+                    "kept": counts.kept,
+                    "renamed": counts.renamed,
+                    "computed": counts.computed,
+                    "filled": counts.filled,
+                    "dropped": counts.dropped,
+                    "target": plan.target(),
+                })
+            })
+            .collect();
+        json!({
+            "output": self.destination.path,
+            "bytes": self.report.written.bytes,
+            "dicts": dicts,
             "others_kept": kept,
             "others_left_out": left_out,
-            "target": plan.target(),
-        });
-        return terminal.print(&format!("{value:#}\n"));
+        })
     }
-    if args.quiet {
-        return Ok(());
-    }
-    let name = printable(&destination.path.display().to_string());
-    let mut text = format!("{name}: {}, {}\n", plan.summary(), size(report.written.bytes));
-    for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
-        if !names.is_empty() {
-            let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
-            text.push_str(&format!("{what}: {}\n", names.join(", ")));
+
+    fn text(&self) -> String {
+        let name = printable(&self.destination.path.display().to_string());
+        let bytes = size(self.report.written.bytes);
+        let mut text = match self.plans {
+            [plan] => format!("{name}: {}, {bytes}\n", plan.summary()),
+            plans => {
+                let lines = plans.iter().zip(&self.checkpoint.dicts);
+                let lines = lines.map(|(plan, dict)| format!("  {}: {}\n", dict.at.name(), plan.summary()));
+                format!("{name}, {bytes}\n{}", lines.collect::<String>())
+            }
+        };
+        let (kept, left_out) = self.others();
+        for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
+            if !names.is_empty() {
+                let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+                text.push_str(&format!("{what}: {}\n", names.join(", ")));
+            }
         }
+        if !self.report.tied_left_out.is_empty() {
+            let keys = self.report.tied_left_out.join(", ");
+            text.push_str(&format!("left out, the model ties them itself: {}\n", printable(&keys)));
+        }
+        let changes = self.plans.iter().any(|plan| !plan.changes_nothing());
+        if changes && kept.iter().any(|name| name.contains("optim")) {
+            text.push_str(
+                "note: optimizer state is by parameter order and stays as it is; it fits if the new model has \
+                 its parameters in the old order\n",
+            );
+        }
+        if changes && self.plans.iter().any(|plan| plan.target().is_none()) {
+            text.push_str("note: there was no target, so nothing shows that a model will load it\n");
+        }
+        let unproved: usize = self.plans.iter().map(|plan| plan.unproved().len()).sum();
+        if unproved > 0 {
+            let statements = counted(unproved, "statement");
+            text.push_str(&format!(
+                "note: the shapes do not prove {statements}; `migrate plan` names them\n"
+            ));
+        }
+        text
     }
-    if !report.tied_left_out.is_empty() {
-        let keys = report.tied_left_out.join(", ");
-        text.push_str(&format!("left out, the model ties them itself: {}\n", printable(&keys)));
-    }
-    if !plan.changes_nothing() && kept.iter().any(|name| name.contains("optim")) {
-        text.push_str(
-            "note: optimizer state is by parameter order and stays as it is; it fits if the new model has its \
-             parameters in the old order\n",
-        );
-    }
-    if plan.target().is_none() && !plan.changes_nothing() {
-        text.push_str("note: there was no target, so nothing shows that a model will load it\n");
-    }
-    if !plan.unproved().is_empty() {
-        let count = plan.unproved().len();
-        let statements = if count == 1 { "1 statement".to_owned() } else { format!("{count} statements") };
-        text.push_str(&format!("note: the shapes do not prove {statements}; `migrate plan` names them\n"));
-    }
-    terminal.tell(&text);
-    Ok(())
 }
 
 fn already(
@@ -187,12 +227,12 @@ fn already(
 }
 
 /// What an output says of how it was made. No time and no path, so that equal runs give equal bytes.
-fn record(args: &PlanArgs, plan: &Plan) -> String {
+fn record(args: &PlanArgs, plans: &[Plan]) -> String {
     let name =
         |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
     let value = json!({
         "rules": name(args.rules.as_deref()),
-        "target": name(plan.target().map(Path::new)),
+        "target": name(plans.first().and_then(Plan::target).map(Path::new)),
         "tool": format!("migrate {}", env!("CARGO_PKG_VERSION")),
     });
     value.to_string()

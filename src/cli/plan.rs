@@ -1,7 +1,7 @@
 //! `migrate plan`: proves and prints what would be done, and writes nothing.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal};
@@ -28,8 +28,8 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
     let Prepared { checkpoint, sources, warnings, outcome } = prepare(args)?;
-    let plan = match &outcome {
-        Outcome::Plan(plan) => plan,
+    let plans = match &outcome {
+        Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
             if json {
                 let value = json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
@@ -45,25 +45,33 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         }
     };
     if json {
-        let mut value = plan.to_json(&sources);
-        let warnings: Vec<_> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
-        if let Some(fields) = value.as_object_mut() {
-            fields.insert("warnings".to_owned(), warnings.into());
-        }
+        let dicts = plans.iter().zip(&checkpoint.dicts).map(|(plan, dict)| {
+            let mut value = plan.to_json(&sources);
+            if let Some(fields) = value.as_object_mut() {
+                fields.shift_insert(0, "at".to_owned(), dict.at.name().into());
+            }
+            value
+        });
+        let dicts: Vec<Value> = dicts.collect();
+        let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
+        let value = json!({ "format": 1, "source": checkpoint.path, "dicts": dicts, "warnings": warnings });
         terminal.print(&format!("{value:#}\n"))?;
         return Ok(Exit::Done);
     }
     terminal.show(&warnings, &sources);
-    let mut text = printable(&checkpoint.path.display().to_string());
-    let at = checkpoint.main_dict().at.to_string();
-    if !at.is_empty() {
-        text.push_str(&format!(", at {}", printable(&at)));
+    let mut text = String::new();
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts) {
+        text.push_str(&printable(&checkpoint.path.display().to_string()));
+        let at = dict.at.to_string();
+        if !at.is_empty() {
+            text.push_str(&format!(", at {}", printable(&at)));
+        }
+        if let Some(target) = plan.target() {
+            text.push_str(&format!(", towards {}", printable(target)));
+        }
+        text.push_str("\n\n");
+        text.push_str(&plan.render(&sources, verbose));
     }
-    if let Some(target) = plan.target() {
-        text.push_str(&format!(", towards {}", printable(target)));
-    }
-    text.push_str("\n\n");
-    text.push_str(&plan.render(&sources, verbose));
     let others: Vec<String> = checkpoint.others.iter().map(|other| printable(&other.path)).collect();
     if !others.is_empty() {
         text.push_str(&format!("\nnot touched: {}\n", others.join(", ")));

@@ -9,10 +9,11 @@ use crate::formats::{self, Checkpoint, Limits};
 use crate::keyset::{Difference, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind};
 use crate::quantity::counted;
+use crate::rules::RuleSet;
 use crate::source::Sources;
 
 use super::rule_file::{self, RuleFile};
-use super::target::{keyset_of, load_keyset};
+use super::target::{keyset_of, load_keyset, tied_keys};
 use super::{Exit, Failure};
 
 /// Which rules run over which checkpoint, towards which target.
@@ -42,7 +43,7 @@ pub struct PlanArgs {
     pub deny_warnings: bool,
 }
 
-/// A proved plan with what it was made from.
+/// Proved plans with what they were made from.
 pub(super) struct Prepared {
     pub checkpoint: Checkpoint,
     pub sources: Sources,
@@ -52,58 +53,112 @@ pub(super) struct Prepared {
 
 /// What the rules come to for this checkpoint.
 pub(super) enum Outcome {
-    Plan(Box<Plan>),
+    /// One plan for each of the checkpoint's dicts, the main one first.
+    Plans(Vec<Plan>),
     /// The checkpoint has the target's keys already, and the rules do not apply to it.
-    AlreadyMigrated {
-        target: String,
-    },
+    AlreadyMigrated { target: String },
 }
 
-/// Reads everything and proves the plan.
+/// Reads everything and proves the plans.
 ///
 /// # Errors
-/// Rules that do not parse or resolve, unreadable files, and what the plan cannot prove.
+/// Rules that do not parse or resolve, unreadable files, and what the plans cannot prove.
 pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     let (Some(rules_path), Some(input)) = (&args.rules, &args.input) else {
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
     };
     let RuleFile { rules, sources, mut warnings } = rule_file::load(rules_path, &args.set)?;
-    let at = args.at.clone().or_else(|| rules.dicts.first().cloned());
-    let checkpoint = formats::open(input, at.as_deref().as_slice(), &Limits::default())?;
+    let dicts = Dicts::open(input, args.at.as_deref(), &rules)?;
+    let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
     let target = target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
-    let source = match rules.steps.is_empty() {
-        true => super::target::tied_keys(&checkpoint),
-        false => keyset_of(&checkpoint)?,
+    let main = match rules.steps.is_empty() {
+        true => tied_keys(checkpoint, checkpoint.main_dict()),
+        false => keyset_of(checkpoint)?,
     };
     let from = migration.and_then(|migration| beside(rules_path, &migration.from));
     if let Some(path) = from
-        && !target.as_ref().is_some_and(|target| source.same_tensors(target))
+        && !target.as_ref().is_some_and(|target| main.same_tensors(target))
     {
         let version = load_keyset(&path, None)?;
-        if let Some(problem) = wrong_version(&source, &version) {
+        if let Some(problem) = wrong_version(&main, &version) {
             return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
         }
     }
-    let planned = plan::plan(&rules, &sources, source, target.as_ref());
-    warnings.extend(planned.warnings.iter().map(Problem::warning));
+    let mut plans = Vec::new();
+    let mut problems = Vec::new();
+    for (index, dict) in checkpoint.dicts.iter().enumerate() {
+        let keys = tied_keys(checkpoint, dict);
+        let (name, whole_file) = dicts.role(index);
+        // A mirror of the main dict leads where that leads; another dict has no target.
+        let target = target.as_ref().filter(|_| index == 0 || (whole_file && keys.same_tensors(&main)));
+        let planned = plan::plan(&rules.of_dict(name, whole_file), &sources, keys, target);
+        if index == 0
+            && planned.already_migrated
+            && let Some(target) = target
+        {
+            let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
+            return Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome });
+        }
+        let several = checkpoint.dicts.len() > 1;
+        let told = |diagnostic: Diagnostic| match several {
+            true => diagnostic.note(format!("in the dict `{}`", dict.at.name())),
+            false => diagnostic,
+        };
+        warnings.extend(planned.warnings.iter().map(Problem::warning).map(told));
+        problems.extend(planned.problems.iter().map(Problem::diagnostic).map(told));
+        plans.extend(planned.plan);
+    }
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
-    let outcome = match (planned.plan, target) {
-        (Some(plan), _) => Outcome::Plan(Box::new(plan)),
-        (None, Some(target)) if planned.already_migrated => {
-            Outcome::AlreadyMigrated { target: target.origin }
+    if !problems.is_empty() {
+        warnings.append(&mut problems);
+        return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
+    }
+    let outcome = Outcome::Plans(plans);
+    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome })
+}
+
+/// An open checkpoint with what the rules and the command line say of its dicts.
+struct Dicts {
+    checkpoint: Checkpoint,
+    /// The names of the dicts, the same number as there are dicts unless the one was found by itself.
+    names: Vec<String>,
+    /// How many of them the whole file is about; the others are named by blocks alone.
+    whole_file: usize,
+}
+
+impl Dicts {
+    fn open(input: &Path, at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+        let limits = Limits::default();
+        let mut names: Vec<String> = match at {
+            Some(at) => vec![at.to_owned()],
+            None => rules.dicts.clone(),
+        };
+        let blocks: Vec<&str> = rules.block_dicts();
+        if names.is_empty() && !blocks.is_empty() {
+            // What stands outside blocks is about the dict that is found by itself.
+            names.push(formats::open(input, &[], &limits)?.main_dict().at.name());
         }
-        (None, _) => {
-            warnings.extend(planned.problems.iter().map(Problem::diagnostic));
-            return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
+        let whole_file = names.len().max(1);
+        for block in blocks {
+            if !names.iter().any(|name| name == block) {
+                names.push(block.to_owned());
+            }
         }
-    };
-    Ok(Prepared { checkpoint, sources, warnings, outcome })
+        let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+        let checkpoint = formats::open(input, &paths, &limits)?;
+        Ok(Dicts { checkpoint, names, whole_file })
+    }
+
+    /// The name of a dict in the rules, and whether what stands outside blocks is about it.
+    fn role(&self, index: usize) -> (&str, bool) {
+        (self.names.get(index).map_or(".", String::as_str), index < self.whole_file)
+    }
 }
 
 /// The target: as given, or beside the rule file under the version's name.

@@ -1,9 +1,10 @@
 //! Rule files from disk to a rule set, with everything that is wrong told at once.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::SourceFile;
 use crate::rules::{self, RuleErrorKind, RuleSet};
 use crate::source::Sources;
 use crate::syntax::{self, ast::Expr};
@@ -52,12 +53,14 @@ pub(super) fn load(path: &Path, set: &[String]) -> Result<RuleFile, Failure> {
 
 fn read(path: &Path) -> Result<String, Failure> {
     let usage = |message: String| Failure::new(Exit::Usage, Diagnostic::error("rule-file", message));
-    let file = SourceFile::open(path).map_err(|error| usage(error.to_string()))?;
-    if file.len() > MAX_RULES {
+    // Rules may come through a pipe, which has no length to ask for.
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_RULES + 1).read_to_end(&mut bytes))
+        .map_err(|error| usage(format!("cannot read `{}`: {error}", path.display())))?;
+    if bytes.len() as u64 > MAX_RULES {
         return Err(usage(format!("`{}` is too large for a rule file", path.display())));
     }
-    let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or_default()];
-    file.read_at(&mut bytes, 0).map_err(|error| usage(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         usage(format!("`{}` is not UTF-8 text: byte {at} (is it a rule file?)", path.display()))

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::formats::{
-    self, Checkpoint, Entry, EntryData, Foreign, Format, FormatError, Limits, SourceFile, StoredTensor,
-    keys_yaml,
+    self, Checkpoint, Entry, EntryData, Foreign, Format, FormatError, Limits, SourceFile, StateDict,
+    StoredTensor, keys_yaml,
 };
 use crate::keyset::{Key, KeyInfo, KeySet, Role};
 
@@ -40,17 +40,18 @@ pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
 /// # Errors
 /// Where the file holds other things but no tensors.
 pub fn keyset_of(checkpoint: &Checkpoint) -> Result<KeySet, Failure> {
-    if checkpoint.main_dict().entries.is_empty() && checkpoint.format == Format::TorchZip {
+    let dict = checkpoint.main_dict();
+    if dict.entries.is_empty() && checkpoint.format == Format::TorchZip {
         return Err(Failure::new(Exit::Io, no_tensors(checkpoint)));
     }
-    Ok(tied_keys(checkpoint))
+    Ok(tied_keys(checkpoint, dict))
 }
 
-/// The keys of an open checkpoint, be there none.
-pub(super) fn tied_keys(checkpoint: &Checkpoint) -> KeySet {
+/// The keys of one dict of an open checkpoint, be there none.
+pub(super) fn tied_keys(checkpoint: &Checkpoint, dict: &StateDict) -> KeySet {
     let mut keyset = KeySet::new(checkpoint.path.display().to_string());
     let mut tensors = HashMap::new();
-    for entry in &checkpoint.main_dict().entries {
+    for entry in &dict.entries {
         let key = Key::from(entry.key.as_str());
         let role = entry.parameter.then_some(Role::Parameter);
         let tied = view(entry).and_then(|view| match tensors.entry(view) {

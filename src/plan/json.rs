@@ -59,8 +59,6 @@ impl Plan {
             .map(|unproved| json!({ "place": sources.place(unproved.span), "check": unproved.check }))
             .collect();
         json!({
-            "format": 1,
-            "source": self.source.origin,
             "target": self.target,
             "statements": statements,
             "outputs": outputs,

@@ -44,3 +44,32 @@ def test_one_chosen_dict_becomes_a_safetensors_file(migrate, rules, averaged, tm
 
     loaded = load_file(out)
     assert set(loaded) == {"encoder.w", "encoder.b"} and loaded["encoder.w"].eq(0.5).all()
+
+
+def test_rules_for_several_dicts_change_each(migrate, rules, averaged, tmp_path):
+    out = tmp_path / "out.pt"
+    text = "in state_dict, ema.module\nrename enc.* -> encoder.*"
+    migrate("--rules", rules(text), averaged, "-o", out, "--no-target")
+
+    loaded = torch.load(out, weights_only=True)
+    weights, average = loaded["state_dict"], loaded["ema"]["module"]
+    assert list(weights) == list(average) == ["encoder.w", "encoder.b"]
+    assert weights["encoder.b"].data_ptr() == average["encoder.b"].data_ptr()
+    assert average["encoder.w"].eq(0.5).all() and loaded["ema"]["decay"] == 0.999
+
+
+def test_a_block_is_about_its_own_dict(migrate, rules, averaged, tmp_path):
+    out = tmp_path / "out.pt"
+    text = "rename enc.* -> encoder.*\nin ema.module {\n  drop enc.w\n  rename enc.* -> shadow.*\n}"
+    migrate("--rules", rules(text), averaged, "-o", out, "--no-target")
+
+    loaded = torch.load(out, weights_only=True)
+    assert list(loaded["state_dict"]) == ["encoder.w", "encoder.b"]
+    assert list(loaded["ema"]["module"]) == ["shadow.b"]
+
+
+def test_a_rule_that_one_of_several_dicts_does_not_fit_is_refused(migrate, rules, averaged, tmp_path):
+    out = tmp_path / "out.pt"
+    text = "in state_dict, ema\nrename enc.* -> encoder.*"
+    refused = migrate("--rules", rules(text), averaged, "-o", out, "--no-target", expect=1)
+    assert "in the dict `ema`" in refused.err and not out.exists()
