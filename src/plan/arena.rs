@@ -80,9 +80,11 @@ impl Arena {
     fn add_op(&mut self, op: TensorOp, inputs: Vec<ExprId>) -> Result<ExprId, OpError> {
         let specs: Vec<&TensorSpec> = inputs.iter().map(|&id| self.spec(id)).collect();
         let spec = op.infer(&specs)?;
-        // Views that change nothing are no operation, so that a reshape to the own shape stays a rename.
+        // Views that change nothing are no operation, so that a reshape to the own shape stays a rename. Parts
+        // of a tensor without elements are all equal to it, and still tensors of their own.
         if let [input] = inputs.as_slice()
             && self.spec(*input) == &spec
+            && spec.numel() != Some(0)
             && is_identity(&op)
         {
             return Ok(*input);

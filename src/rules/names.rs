@@ -43,7 +43,7 @@ pub(super) fn numeric<'a>(expr: &'a Expr, names: &mut Vec<&'a str>) {
     names.extend(all.iter().map(|(name, _)| *name).filter(|name| !texts.contains(name)));
 }
 
-/// Visits an expression and all its parts. The depth is bounded: brackets nest at most 64 deep, and
+/// Visits an expression and all its parts. The depth is bounded: brackets nest at most 32 deep, and
 /// operators in a row nest to the left as far as a line is long, so the walk keeps its own stack.
 fn walk<'a>(expr: &'a Expr, visit: &mut dyn FnMut(&'a Expr)) {
     let mut stack = vec![expr];

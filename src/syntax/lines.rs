@@ -9,7 +9,7 @@ use super::error::{SyntaxError, SyntaxErrorKind};
 
 /// How deep brackets and blocks may nest. Real rule files need three or four; the parser below
 /// this pass recurses, so the depth must have a bound.
-const MAX_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 32;
 
 /// A logical line: its bytes, and the lines of the block that it opens.
 #[derive(Debug, PartialEq)]

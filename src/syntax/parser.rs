@@ -371,6 +371,7 @@ impl<'a> Parser<'a> {
     }
 
     fn expression(&mut self, node: Node<'a>) -> Option<Expr> {
+        let node = innermost(node);
         let span = self.span(&node);
         let kind = match node.as_rule() {
             Rule::expression
@@ -539,6 +540,39 @@ impl<'a> Parser<'a> {
 
     fn error(&mut self, kind: SyntaxErrorKind, range: Range<usize>) {
         self.errors.push(SyntaxError { kind, range });
+    }
+}
+
+/// The first rule below `node` that has something to say: each level of precedence wraps the next, and
+/// walking down them by recursion would take ten frames for one bracket.
+fn innermost(mut node: Node<'_>) -> Node<'_> {
+    use Rule::{
+        comparison, conjunction, expression, negation, postfix, primary, product, sum, tensor_number,
+        tensor_primary, tensor_product, tensor_sum, tensor_unary, unary,
+    };
+    loop {
+        let wraps = matches!(
+            node.as_rule(),
+            expression
+                | conjunction
+                | negation
+                | comparison
+                | sum
+                | product
+                | unary
+                | postfix
+                | primary
+                | tensor_sum
+                | tensor_product
+                | tensor_unary
+                | tensor_primary
+                | tensor_number
+        );
+        let mut inner = node.clone().into_inner().filter(|part| !is_sign(part.as_rule()));
+        match (wraps, inner.next(), inner.next()) {
+            (true, Some(only), None) => node = only,
+            _ => return node,
+        }
     }
 }
 

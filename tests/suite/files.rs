@@ -258,7 +258,10 @@ fn json_is_one_value_on_success_and_on_failure() {
     let json = |ran: &Ran| -> Value { serde_json::from_str(&ran.stdout).expect(&ran.stdout) };
     let ran = migrate(&folder, &["--json", "-o", "new.safetensors"]);
     assert_eq!((ran.exit, ran.stderr.as_str()), (0, ""));
-    assert_eq!((&json(&ran)["renamed"], &json(&ran)["dropped"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&json(&ran)["dicts"][0]["renamed"], &json(&ran)["dicts"][0]["dropped"]),
+        (&1.into(), &1.into())
+    );
     let plan = ["plan", "--json", "--rules", "r.rules", "--no-target", "old.safetensors"];
     assert!(json(&folder.run(&plan)).is_object());
     assert_eq!(json(&migrate(&folder, &["--json", "--dry-run"])), json(&folder.run(&plan)));
