@@ -1,7 +1,7 @@
 //! The documentation does what it says: each example of the language reference is run, and the page of
 //! errors has each code that the program has.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_possible_truncation)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
