@@ -25,6 +25,12 @@ pub enum SyntaxErrorKind {
         /// The word that stands there instead.
         found: String,
     },
+    /// A word at the end of a line that is neither behind `->` nor an option with a value.
+    #[error("`{word}` stands alone")]
+    LoneWord {
+        /// The word.
+        word: String,
+    },
     /// `"` without its partner on the line.
     #[error("the quote is not closed on its line")]
     UnclosedQuote,
@@ -87,6 +93,10 @@ impl SyntaxErrorKind {
     fn help(&self) -> Option<String> {
         use SyntaxErrorKind as Kind;
         Some(match self {
+            Kind::LoneWord { .. } => {
+                "a new name stands behind `->`, as in `rename a -> b`; an option has a value, as in `dim 0`"
+                    .into()
+            }
             Kind::UnclosedQuote => {
                 "write a second `\"`; a quote inside a quoted key is written `\\\"`".into()
             }

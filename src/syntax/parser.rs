@@ -129,6 +129,13 @@ impl<'a> Parser<'a> {
                     pest::error::ErrorVariant::CustomError { message } => message.clone(),
                 };
                 let (found, length) = word_at(&text[at..]);
+                if let Some(word) = lone_last_word(text, at) {
+                    let start = range.start + word.start;
+                    let word = text[word].to_owned();
+                    let end = start + word.len();
+                    self.error(SyntaxErrorKind::LoneWord { word }, start..end);
+                    return None;
+                }
                 let start = range.start + at;
                 self.error(SyntaxErrorKind::Unexpected { expected, found }, start..start + length);
                 None
@@ -581,6 +588,19 @@ fn is_sign(rule: Rule) -> bool {
 }
 
 /// The word at the start of `rest` for "found …", and its length in bytes.
+/// The last word of a line, where the parser stopped behind it or inside it (at a dot or a wildcard): an
+/// option without a value, or a name without `->`.
+fn lone_last_word(text: &str, at: usize) -> Option<Range<usize>> {
+    let text = text.trim_end();
+    let start = text.rfind(|character: char| character.is_ascii_whitespace())? + 1;
+    let word = &text[start..];
+    let key = |byte: u8| byte.is_ascii_alphanumeric() || b"_.*{}|".contains(&byte);
+    let before = text[..start].trim_end();
+    let alone = at > start && !before.ends_with("->") && !before.ends_with(',');
+    let name = word.bytes().all(key) && word.starts_with(|first: char| first.is_ascii_alphabetic());
+    (alone && name).then_some(start..text.len())
+}
+
 fn word_at(rest: &str) -> (String, usize) {
     let trimmed = rest.trim_start();
     if trimmed.is_empty() {
