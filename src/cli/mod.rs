@@ -1,6 +1,11 @@
 //! The command line: one file a command.
 
-use clap::{Parser, Subcommand};
+use std::path::Path;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::diagnostic::{Diagnostic, printable};
+use crate::keyset::nearest_word;
 
 mod bar;
 pub mod diff;
@@ -58,7 +63,14 @@ enum Command {
 /// Runs what the command line asks for.
 pub fn main() -> Exit {
     let terminal = Terminal::detect();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // A misspelt command would be taken for the input, and the message would speak of something else.
+        Err(error) => match misspelt_command() {
+            Some(failure) if error.use_stderr() => return terminal.end(Err(failure), false),
+            _ => error.exit(),
+        },
+    };
     match cli.command {
         None => migrate::run(&cli.migrate, &terminal),
         Some(Command::Plan(args)) => plan::run(&args, &terminal),
@@ -66,4 +78,18 @@ pub fn main() -> Exit {
         Some(Command::Keys(args)) => keys::run(&args, &terminal),
         Some(Command::Diff(args)) => diff::run(&args, &terminal),
     }
+}
+
+/// A first argument that is no file but is like a command.
+fn misspelt_command() -> Option<Failure> {
+    let word = std::env::args_os().nth(1)?.into_string().ok()?;
+    let commands = Cli::command();
+    let names = || commands.get_subcommands().map(clap::Command::get_name);
+    if names().any(|name| name == word) || Path::new(&word).exists() {
+        return None;
+    }
+    let nearest = nearest_word(&word, names())?;
+    let message = format!("there is no command `{}`", printable(&word));
+    let diagnostic = Diagnostic::error("usage", message).help(format!("did you mean `{nearest}`?"));
+    Some(Failure::new(Exit::Usage, diagnostic))
 }

@@ -25,9 +25,9 @@ pub enum SyntaxErrorKind {
         /// The word that stands there instead.
         found: String,
     },
-    /// A word behind the keys that nothing follows, as in `drop a b`.
-    #[error("`{word}` stands where an option would, and has no value")]
-    NoValue {
+    /// A word at the end of a line that is neither behind `->` nor an option with a value.
+    #[error("`{word}` stands alone")]
+    LoneWord {
         /// The word.
         word: String,
     },
@@ -93,6 +93,10 @@ impl SyntaxErrorKind {
     fn help(&self) -> Option<String> {
         use SyntaxErrorKind as Kind;
         Some(match self {
+            Kind::LoneWord { .. } => {
+                "between keys stand commas, before a new name `->`, and an option has a value, as in `dim 0`"
+                    .into()
+            }
             Kind::UnclosedQuote => {
                 "write a second `\"`; a quote inside a quoted key is written `\\\"`".into()
             }
@@ -100,7 +104,6 @@ impl SyntaxErrorKind {
             Kind::UnclosedBlock => "close it with a line that holds only `}`".into(),
             Kind::NoKeys { verb } => format!("write which keys: `{verb} PATTERN`"),
             Kind::NoBlock => "only a verb alone (`rename {`), `in KEY {` and `under KEY {` do".into(),
-            Kind::NoValue { .. } => "between keys stand commas, and before a new name stands `->`".into(),
             Kind::NotPlain { .. } => {
                 "write several patterns, separated by commas, or put the wildcard beside the braces".into()
             }

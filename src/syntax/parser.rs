@@ -130,14 +130,17 @@ impl<'a> Parser<'a> {
                     pest::error::ErrorVariant::ParsingError { positives, .. } => expected::list(positives),
                     pest::error::ErrorVariant::CustomError { message } => message.clone(),
                 };
-                let start = range.start + at;
-                let word = last_word(&text[..at]);
-                if text[at..].trim().is_empty() && wants_option_value(&error.variant) && !word.is_empty() {
-                    let end = range.start + text[..at].trim_end().len();
-                    self.error(SyntaxErrorKind::NoValue { word: word.to_owned() }, end - word.len()..end);
+                // Where only an arrow can follow, as in `migration v1`, pest says it best.
+                let lone = Some(text).filter(|_| expected != "`->`");
+                if let Some(word) = lone.and_then(|text| lone_last_word(text, at)) {
+                    let start = range.start + word.start;
+                    let word = text[word].to_owned();
+                    let end = start + word.len();
+                    self.error(SyntaxErrorKind::LoneWord { word }, start..end);
                     return None;
                 }
                 let (found, length) = word_at(&text[at..]);
+                let start = range.start + at;
                 self.error(SyntaxErrorKind::Unexpected { expected, found }, start..start + length);
                 None
             }
@@ -622,15 +625,17 @@ fn is_sign(rule: Rule) -> bool {
     )
 }
 
-/// Whether the parser stopped where the value of an option should stand.
-fn wants_option_value(variant: &pest::error::ErrorVariant<Rule>) -> bool {
-    let pest::error::ErrorVariant::ParsingError { positives, .. } = variant else { return false };
-    positives.contains(&Rule::ident) && positives.contains(&Rule::negation)
-}
-
-/// The last word of a text, without the white space behind it.
-fn last_word(text: &str) -> &str {
-    text.split_whitespace().next_back().unwrap_or_default()
+/// The last word of a line, where the parser stopped behind it or inside it (at a dot or a wildcard): an
+/// option without a value, or a name without `->`.
+fn lone_last_word(text: &str, at: usize) -> Option<Range<usize>> {
+    let text = text.trim_end();
+    let start = text.rfind(|character: char| character.is_ascii_whitespace())? + 1;
+    let word = &text[start..];
+    let key = |byte: u8| byte.is_ascii_alphanumeric() || b"_.*{}|".contains(&byte);
+    let before = text[..start].trim_end();
+    let alone = at > start && !before.ends_with("->") && !before.ends_with(',');
+    let name = word.bytes().all(key) && word.starts_with(|first: char| first.is_ascii_alphabetic());
+    (alone && name).then_some(start..text.len())
 }
 
 /// The word at the start of `rest` for "found …", and its length in bytes.

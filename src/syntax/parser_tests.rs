@@ -91,7 +91,7 @@ fn a_verbs_block_is_one_statement() {
 #[test]
 fn errors_stand_where_they_are_made() {
     let table: &[(&str, &[(&str, &str)])] = &[
-        ("drop a b", &[("`b` stands where an option would, and has no value", "b")]),
+        ("drop a b", &[("`b` stands alone", "b")]),
         ("rename a b -> c", &[("expected a value or a name, found `->`", "->")]),
         (
             "rename a -> b -> c",

@@ -9,6 +9,7 @@ mod files;
 mod pipeline;
 mod properties;
 mod readme;
+mod reference;
 mod safetensors;
 mod snapshots;
 mod tensors;

@@ -1,0 +1,154 @@
+//! Each example of the language reference is run.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::command::{Folder, Ran};
+use crate::docs::page;
+use crate::tensors::{self, Tensor};
+
+/// An example: rules, and what they make of which keys.
+///
+/// The block `keys` below a block `rules` has sections, each a word on a line of its own with indented
+/// lines below it: `before` (the source), `target`, `options` (of the command line), and `after` (the
+/// whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
+/// as everywhere in these tests; a line of `after` without values stands for any, and `KEY = KEY` is that
+/// tensor of the source, byte for byte.
+struct Example {
+    line: usize,
+    rules: String,
+    sections: BTreeMap<String, Vec<String>>,
+}
+
+/// The examples of a page.
+fn examples(name: &str) -> Vec<Example> {
+    let mut examples = Vec::new();
+    let mut blocks = blocks(&page(name)).into_iter().peekable();
+    while let Some((line, word, rules)) = blocks.next() {
+        match word.as_str() {
+            "rules" => {}
+            "text" => continue,
+            word => panic!("{name}:{line}: a block of `{word}` without rules"),
+        }
+        let (_, _, keys) = blocks
+            .next_if(|(_, word, _)| word == "keys")
+            .unwrap_or_else(|| panic!("{name}:{line}: rules without a block of keys"));
+        examples.push(Example { line, rules, sections: sections(&keys) });
+    }
+    examples
+}
+
+/// The fenced blocks of a page: the line of the fence, its word, the text.
+fn blocks(page: &str) -> Vec<(usize, String, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String, String)> = None;
+    for (index, line) in page.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(word)) => open = Some((index + 1, word.to_owned(), String::new())),
+            (Some(_), Some("")) => blocks.extend(open.take()),
+            (Some((_, _, text)), _) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+fn sections(text: &str) -> BTreeMap<String, Vec<String>> {
+    let mut sections: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut section = String::new();
+    for line in text.lines() {
+        match line.strip_prefix("  ") {
+            Some(content) => sections.entry(section.clone()).or_default().push(content.to_owned()),
+            None => {
+                section = line.to_owned();
+                sections.entry(section.clone()).or_default();
+            }
+        }
+    }
+    sections
+}
+
+impl Example {
+    fn lines(&self, section: &str) -> Option<&[String]> {
+        self.sections.get(section).map(Vec::as_slice)
+    }
+
+    /// Runs the example; an error says what differs.
+    fn run(&self) -> Result<(), String> {
+        let folder = Folder::new();
+        let before = self.lines("before").ok_or("no section `before`")?.join("\n");
+        folder.write("v1_to_v2.rules", &self.rules);
+        folder.tensors("v1.safetensors", &before);
+        let mut arguments =
+            vec!["--rules", "v1_to_v2.rules", "v1.safetensors", "-o", "v2.safetensors", "--no-record"];
+        match self.lines("target") {
+            Some(target) => {
+                folder.tensors("target.safetensors", &target.join("\n"));
+                arguments.extend(["--target", "target.safetensors"]);
+            }
+            None => arguments.push("--no-target"),
+        }
+        let options = self.lines("options").unwrap_or_default();
+        arguments.extend(options.iter().flat_map(|options| options.split_whitespace()));
+        let ran = folder.run(&arguments);
+        self.judge(&ran, &folder, &tensors::parse(&before))
+    }
+
+    fn judge(&self, ran: &Ran, folder: &Folder, before: &[Tensor]) -> Result<(), String> {
+        let first_lines = |level: &str| -> Vec<&str> {
+            ran.stderr.lines().filter(|line| line.starts_with(&format!("{level}["))).collect()
+        };
+        if let Some(refused) = self.lines("refused") {
+            if ran.exit == 0 || folder.has("v2.safetensors") {
+                return Err("it is not refused".to_owned());
+            }
+            return same(&first_lines("error"), refused);
+        }
+        if ran.exit != 0 {
+            return Err(format!("it is refused:\n{}", ran.stderr));
+        }
+        same(&first_lines("warning"), self.lines("warned").unwrap_or_default())?;
+        let found = folder.tensors_of("v2.safetensors");
+        let after = self.lines("after").ok_or("neither `after` nor `refused`")?;
+        if found.len() == after.len() && after.iter().all(|line| is_in(&found, line, before)) {
+            return Ok(());
+        }
+        Err(format!("the output is\n{}", tensors::to_text(&found)))
+    }
+}
+
+fn same(found: &[&str], wanted: &[String]) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("it says\n  {}", found.join("\n  "))) }
+}
+
+/// Whether the output holds what a line of `after` says.
+fn is_in(found: &[Tensor], line: &str, before: &[Tensor]) -> bool {
+    let of = |tensors: &[Tensor], key: &str| tensors.iter().find(|tensor| tensor.key == key).cloned();
+    if let Some((key, from)) = line.split_once(" = ") {
+        let source = of(before, from).unwrap_or_else(|| panic!("`{from}` is no key of the source"));
+        return of(found, key.trim()).is_some_and(|own| own == Tensor { key: own.key.clone(), ..source });
+    }
+    let wanted = tensors::parse(line).remove(0);
+    let own = of(found, &wanted.key);
+    own.is_some_and(|own| {
+        let any = line.ends_with(']');
+        own.dtype == wanted.dtype && own.shape == wanted.shape && (any || own.bytes == wanted.bytes)
+    })
+}
+
+#[test]
+fn every_example_of_the_language_reference_runs() {
+    let examples = examples("docs/language.md");
+    assert!(examples.len() > 60, "only {} examples were found", examples.len());
+    let mut wrong = String::new();
+    for example in &examples {
+        if let Err(what) = example.run() {
+            write!(wrong, "docs/language.md:{}\n{}{what}\n\n", example.line, example.rules).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
