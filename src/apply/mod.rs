@@ -8,6 +8,7 @@ mod cast;
 mod error;
 mod fill;
 mod layout;
+mod map;
 mod stream;
 mod ties;
 

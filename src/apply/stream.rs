@@ -2,10 +2,11 @@
 
 use std::cell::OnceCell;
 
-use super::cast::{self, Cast};
+use super::cast::{Cast, OutOfRange};
 use super::error::ApplyError;
 use super::fill;
-use super::layout::Layout;
+use super::layout::{self, Layout};
+use super::map::{Arithmetic, Map};
 use crate::formats::{Checkpoint, EntryData, Extent, FormatError, Produce, Sink};
 use crate::plan::{Arena, ExprId, NodeKind};
 use crate::rules::op::{FillValue, TensorOp};
@@ -34,8 +35,8 @@ enum Base {
     Stored(Extent),
     /// Another tensor, in its row-major order.
     Tensor(Box<Stream>),
-    /// Another tensor in another dtype.
-    Cast(Box<Stream>, Cast),
+    /// Another tensor, element by element.
+    Map(Box<Stream>, Map),
     /// Tensors one behind the other: `outer` times, from each part its own run.
     Concat { parts: Vec<(Stream, u64)>, period: u64 },
     /// A tensor from nothing.
@@ -78,12 +79,23 @@ impl Stream {
                         Stream::over(Base::Tensor(Box::new(stream)), key, spec)
                     }
                 }
+                TensorOp::Flip { dim } => {
+                    let mut stream = operand(operands, 0)?;
+                    stream.layout.flip(*dim);
+                    stream
+                }
                 TensorOp::Cast(to) => {
                     let stream = operand(operands, 0)?;
-                    match Cast::new(stream.spec.dtype, *to) {
-                        Some(cast) => Stream::over(Base::Cast(Box::new(stream), cast), key, spec),
-                        None => return Err(opaque(key, format!("{} and becomes {to}", stream.spec.dtype))),
-                    }
+                    let map = Cast::new(stream.spec.dtype, *to).map(Map::Cast);
+                    Stream::mapped(stream, map, key, spec)?
+                }
+                TensorOp::Scale(by) => {
+                    let map = Map::arithmetic(spec.dtype, Arithmetic::Scale(*by));
+                    Stream::mapped(operand(operands, 0)?, map, key, spec)?
+                }
+                TensorOp::Offset(by) => {
+                    let map = Map::arithmetic(spec.dtype, Arithmetic::Offset(*by));
+                    Stream::mapped(operand(operands, 0)?, map, key, spec)?
                 }
                 TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value), key, spec),
                 TensorOp::Concat { dim } => {
@@ -118,9 +130,16 @@ impl Stream {
         let Some(extent) = whole.part(tensor.offset.min(whole.len), rest) else {
             return Err(opaque(&entry.key, "outside its storage".to_owned()));
         };
-        let layout = Layout { shape: tensor.spec.shape.clone(), strides: tensor.strides.clone(), offset: 0 };
+        let layout = Layout { shape: tensor.spec.shape.clone(), strides: layout::signed(&tensor.strides), offset: 0 };
         let (base, spec) = (Base::Stored(extent), tensor.spec.clone());
         Ok(Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() })
+    }
+
+    fn mapped(stream: Stream, map: Option<Map>, key: &str, spec: TensorSpec) -> Result<Stream, ApplyError> {
+        match map {
+            Some(map) => Ok(Stream::over(Base::Map(Box::new(stream), map), key, spec)),
+            None => Err(opaque(key, format!("{} and becomes {}", stream.spec.dtype, spec.dtype))),
+        }
     }
 
     fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
@@ -155,7 +174,7 @@ impl Stream {
             Base::Concat { parts, period } => {
                 concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
             }
-            Base::Cast(..) | Base::Fill(_) => {
+            Base::Map(..) | Base::Fill(_) => {
                 let most = (PIECE as u64 / self.itemsize).max(1);
                 let mut buffer = Vec::new();
                 let mut at = start;
@@ -228,10 +247,10 @@ impl Stream {
                 part.file.read_at(out, part.offset)
             }
             Base::Tensor(stream) => stream.read(start, out),
-            Base::Cast(stream, cast) => {
+            Base::Map(stream, map) => {
                 let mut buffer = vec![0; bytes(len, stream.itemsize)];
                 stream.read(start, &mut buffer)?;
-                cast.run(&buffer, out).map_err(|cast::OutOfRange { index, value }| FormatError::Value {
+                map.run(&buffer, out, bytes(len, 1)).map_err(|OutOfRange { index, value }| FormatError::Value {
                     key: self.key.clone(),
                     what: format!(
                         "element {} is {value}, which {} cannot hold",

@@ -8,13 +8,15 @@ use super::join::{self, Group};
 use super::problem::{Problem, ProblemKind};
 use super::scope::{OfMatch, Outer, no_spec};
 use super::state::{Change, Entry, EntryId, State};
-use super::{Applied, Move, ValueAssertion, suggest};
+use super::{Applied, Assertion, AssertionKind, Move, suggest};
 use crate::keyset::{Key, KeySet, fold};
 use crate::rules::op::OpError;
-use crate::rules::value::{Value, evaluate, truth};
+use crate::rules::value::{Value, evaluate, integer, real_number, truth};
+use crate::rules::dim_of;
 use crate::rules::verbs::{Call, Flow};
-use crate::rules::{Clause, Match, Options, Pattern, RuleSet, Statement, Step, Template};
+use crate::rules::{Clause, Match, OptionKind, Options, Pattern, RuleSet, Statement, Step, Template};
 use crate::source::{Sources, Span};
+use crate::syntax::ast;
 use crate::tensor::TensorSpec;
 
 /// The state of a plan in the making.
@@ -25,7 +27,7 @@ pub(super) struct Planner<'a> {
     pub state: State,
     pub lets: HashMap<String, Value>,
     pub applied: Vec<Applied>,
-    pub assertions: Vec<ValueAssertion>,
+    pub assertions: Vec<Assertion>,
     /// Clauses of `leave`, which are about the end and judged there.
     pub leave: Vec<(Pattern, bool)>,
     pub problems: Vec<Problem>,
@@ -156,7 +158,12 @@ impl<'a> Planner<'a> {
         match flow {
             Flow::Remove => gathered.removed.extend(hits.iter().map(|hit| hit.entry)),
             Flow::Check => self.check(clause, patterns, &hits),
-            Flow::Join => {
+            Flow::Tie => {
+                for hit in &hits {
+                    self.tie(clause, hit, gathered);
+                }
+            }
+            Flow::Join | Flow::Unify => {
                 for group in join::group(clause, patterns, &hits, &self.state, &mut self.problems) {
                     self.join(statement, clause, patterns, &hits, group, gathered);
                 }
@@ -174,12 +181,12 @@ impl<'a> Planner<'a> {
 
     /// Notes which keys the clause takes, and reports those that are taken already.
     fn claim(&mut self, flow: Flow, clause: &Clause, hits: Vec<Hit>, gathered: &mut Gathered) -> Vec<Hit> {
-        let harmless = matches!(flow, Flow::Remove | Flow::Keep | Flow::Check | Flow::Add | Flow::Fill);
+        let harmless = matches!(flow, Flow::Remove | Flow::Keep | Flow::Check | Flow::Add | Flow::Tie | Flow::Fill);
         let mut fresh = Vec::with_capacity(hits.len());
         for hit in hits {
             let span = clause.patterns[hit.pattern].span;
             match gathered.claimed.insert(hit.entry, span) {
-                Some(_) if matches!(flow, Flow::Add | Flow::Fill) => fresh.push(hit),
+                Some(_) if matches!(flow, Flow::Add | Flow::Tie | Flow::Fill) => fresh.push(hit),
                 Some(_) if harmless => {}
                 Some(first) => {
                     let key = self.state.entry(hit.entry).key.to_string();
@@ -251,7 +258,11 @@ impl<'a> Planner<'a> {
         let (outer, spec) = (self.outer(clause.prefix.as_ref()), self.arena.spec(entry.expr));
         let range = clause.templates.iter().find_map(|template| template.range(over));
         let (first, count) = match (options.int("into"), range) {
-            (None, None) => (0, 0),
+            // Without a count, the index runs over the layers of the dim.
+            (None, None) => {
+                let dim = options.int("dim").and_then(|dim| dim_of(dim, &spec.shape).ok());
+                (0, dim.and_then(|dim| i64::try_from(spec.shape[dim]).ok()).unwrap_or(0))
+            }
             (Some(count), None) => (0, count),
             (into, Some((first, last))) => {
                 let count = last.saturating_sub(first).saturating_add(1);
@@ -309,6 +320,11 @@ impl<'a> Planner<'a> {
         match built {
             Err(problem) => self.problems.push(*problem),
             Ok(exprs) => {
+                if statement.verb.flow == Flow::Unify {
+                    for entry in entries.iter().skip(1) {
+                        self.must_equal(first, entry, clause.span);
+                    }
+                }
                 let parents: Vec<EntryId> = members.iter().map(|hit| hit.entry).collect();
                 for expr in exprs {
                     let (key, parents) = (group.name.clone(), parents.clone());
@@ -317,6 +333,40 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+    }
+
+    /// Gives a tensor other names; a name that exists must hold equal bytes, and gives its storage up.
+    fn tie(&mut self, clause: &Clause, hit: &Hit, gathered: &mut Gathered) {
+        let entry = self.state.entry(hit.entry).clone();
+        for name in &hit.names {
+            let holder = self.state.find(name).filter(|&holder| holder != hit.entry);
+            let mut parents = vec![hit.entry];
+            if let Some(holder) = holder {
+                let other = self.state.entry(holder).clone();
+                let (spec, other_spec) = (self.arena.spec(entry.expr), self.arena.spec(other.expr));
+                if spec != other_spec {
+                    let error = OpError::Unequal {
+                        first: entry.key.to_string(),
+                        first_spec: spec.clone(),
+                        second: other.key.to_string(),
+                        second_spec: other_spec.clone(),
+                    };
+                    self.problems.push(Problem::new(ProblemKind::Op { key: None, error }, clause.span));
+                    continue;
+                }
+                self.must_equal(&entry, &other, clause.span);
+                gathered.removed.push(holder);
+                parents = vec![holder, hit.entry];
+            }
+            let (key, span, chosen) = (name.clone(), clause.span, chosen(clause, hit));
+            gathered.products.push(Product { key, expr: entry.expr, parents, span, chosen });
+        }
+    }
+
+    /// Notes that two tensors must hold equal bytes.
+    fn must_equal(&mut self, first: &Entry, second: &Entry, span: Span) {
+        let kind = AssertionKind::Equal { other: second.key.clone(), other_expr: second.expr };
+        self.assertions.push(Assertion { key: first.key.clone(), expr: first.expr, kind, span });
     }
 
     /// The values of a clause's options for one match.
@@ -331,8 +381,24 @@ impl<'a> Planner<'a> {
         let outer = self.outer(clause.prefix.as_ref());
         let scope = OfMatch { outer: &outer, pattern, way, spec, index: None };
         let mut options = Options::default();
-        for (row, expr) in &clause.options {
-            let value = evaluate(expr, &scope).map_err(|error| value_problem(key, error))?;
+        for (row, written) in &clause.options {
+            let expr = match written {
+                ast::Value::Expr(expr) => expr,
+                ast::Value::Bindings(bindings) => {
+                    let sizes = bindings.iter().map(|(name, expr)| {
+                        let size = integer(expr, &scope).map_err(|error| value_problem(key, error))?;
+                        Ok((name.node.clone(), size))
+                    });
+                    let sizes = sizes.collect::<Result<_, Box<Problem>>>()?;
+                    options.0.push((row.name, Value::Bindings(sizes)));
+                    continue;
+                }
+            };
+            let value = match row.kind {
+                OptionKind::Real => real_number(expr, &scope).map(Value::Float),
+                _ => evaluate(expr, &scope),
+            };
+            let value = value.map_err(|error| value_problem(key, error))?;
             if !row.kind.accepts(&value) {
                 let kind = ProblemKind::OptionValue {
                     option: row.name,
@@ -434,7 +500,7 @@ impl<'a> Planner<'a> {
                 Ok(options) => {
                     if let Some(value) = options.get("value").and_then(crate::rules::value::real) {
                         let (key, expr, span) = (entry.key.clone(), entry.expr, clause.span);
-                        self.assertions.push(ValueAssertion { key, expr, value, span });
+                        self.assertions.push(Assertion { key, expr, kind: AssertionKind::Value(value), span });
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! What rules mean: statements resolved against the verb table, and no checkpoint in sight.
 
+mod einops;
 mod error;
 mod lists;
 mod matching;
@@ -16,7 +17,7 @@ pub mod verbs;
 pub use error::{RuleError, RuleErrorKind, RuleWarning, diagnostic};
 pub use lists::glob_pattern;
 pub use matching::{Capture, Match, Matcher, TooManyWays};
-pub use options::{OptionKind, OptionRow, Options};
+pub use options::{OptionKind, OptionRow, Options, dim as dim_of};
 pub use pattern::{Form, Names, Pattern, Place, Slot, SlotKind};
 pub use resolve::{Resolved, resolve};
 pub use template::{RenderError, Template};
@@ -139,7 +140,7 @@ pub struct Clause {
     /// Whether the condition speaks of dtypes.
     pub any_dtype: bool,
     /// The options but for `over`.
-    pub options: Vec<(&'static OptionRow, Expr)>,
+    pub options: Vec<(&'static OptionRow, crate::syntax::ast::Value)>,
     /// The index that `over` runs.
     pub over: Option<String>,
     /// The prefix of `under` around it.

@@ -8,14 +8,27 @@ mod cast;
 mod copy;
 mod drop;
 mod fill;
+mod flip;
 mod keep;
 mod leave;
 mod merge;
+mod offset;
+mod pad;
 mod permute;
+mod rearrange;
 mod rename;
+mod repeat;
 mod reshape;
+mod scale;
+mod select;
+mod slice;
 mod split;
+mod stack;
+mod tie;
 mod transpose;
+mod unify;
+mod unstack;
+mod untie;
 
 use super::op::{OpError, Term};
 use super::options::{OptionRow, Options};
@@ -27,13 +40,26 @@ pub static VERBS: &[&Verb] = &[
     &drop::VERB,
     &keep::VERB,
     &copy::VERB,
+    &tie::VERB,
+    &untie::VERB,
+    &unify::VERB,
     &split::VERB,
     &merge::VERB,
+    &stack::VERB,
+    &unstack::VERB,
     &reshape::VERB,
     &transpose::VERB,
     &permute::VERB,
+    &rearrange::VERB,
+    &slice::VERB,
+    &pad::VERB,
+    &repeat::VERB,
+    &select::VERB,
+    &flip::VERB,
     &cast::VERB,
     &fill::VERB,
+    &scale::VERB,
+    &offset::VERB,
     &leave::VERB,
     &assert::VERB,
 ];
@@ -68,8 +94,12 @@ pub enum Flow {
     Part,
     /// Several keys in, one out.
     Join,
+    /// Several keys with equal bytes in, one out.
+    Unify,
     /// The key stays, and others are added.
     Add,
+    /// The key stays, and others become names of its tensor.
+    Tie,
     /// The keys go.
     Remove,
     /// All other keys go.
@@ -102,6 +132,8 @@ pub enum Doubt {
     Order,
     /// A result of the operand's own shape could be another arrangement.
     Arrangement,
+    /// Nothing shows that the elements went where they should.
+    Always,
 }
 
 /// What a verb is applied to.
