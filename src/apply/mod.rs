@@ -5,6 +5,7 @@
 
 mod assertion;
 mod cast;
+mod compute;
 mod error;
 mod fill;
 mod layout;

@@ -106,6 +106,7 @@ fn is_identity(op: &TensorOp) -> bool {
         | TensorOp::Copy
         | TensorOp::Flip { .. }
         | TensorOp::Scale(_)
-        | TensorOp::Offset(_) => false,
+        | TensorOp::Offset(_)
+        | TensorOp::Compute { .. } => false,
     }
 }

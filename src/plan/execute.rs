@@ -10,6 +10,7 @@ use super::scope::{OfMatch, Outer, no_spec};
 use super::state::{Change, Entry, EntryId, State};
 use super::{Applied, Assertion, AssertionKind, Move, suggest};
 use crate::keyset::{Key, KeySet, fold};
+use crate::rules::formula::Formula;
 use crate::rules::op::OpError;
 use crate::rules::value::{Value, evaluate, integer, real_number, truth};
 use crate::rules::dim_of;
@@ -163,8 +164,9 @@ impl<'a> Planner<'a> {
                     self.tie(clause, hit, gathered);
                 }
             }
-            Flow::Join | Flow::Unify => {
-                for group in join::group(clause, patterns, &hits, &self.state, &mut self.problems) {
+            Flow::Join | Flow::Unify | Flow::Compute => {
+                let alone = flow == Flow::Compute;
+                for group in join::group(clause, patterns, &hits, &self.state, alone, &mut self.problems) {
                     self.join(statement, clause, patterns, &hits, group, gathered);
                 }
             }
@@ -235,6 +237,8 @@ impl<'a> Planner<'a> {
             inputs: &[(&entry.key, &spec)],
             outputs: names.len(),
             options: &options,
+            formula: None,
+            output: None,
             any_dtype: clause.any_dtype,
         };
         let exprs = self.build(statement, &call, &[entry.expr], clause.span)?;
@@ -313,8 +317,9 @@ impl<'a> Planner<'a> {
             let inputs: Vec<(&str, &TensorSpec)> =
                 entries.iter().map(|entry| &*entry.key).zip(&specs).collect();
             let exprs: Vec<ExprId> = entries.iter().map(|entry| entry.expr).collect();
-            let any_dtype = clause.any_dtype;
-            let call = Call { inputs: &inputs, outputs: 1, options: &options, any_dtype };
+            let formula = self.formula(clause, patterns, hit, &specs[0])?;
+            let (any_dtype, formula, output) = (clause.any_dtype, formula.as_ref(), Some(&*group.name));
+            let call = Call { inputs: &inputs, outputs: 1, options: &options, formula, output, any_dtype };
             self.build(statement, &call, &exprs, clause.span)
         });
         match built {
@@ -333,6 +338,24 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+    }
+
+    /// The expression of `compute`, with the values of `let` names put in.
+    fn formula(
+        &self,
+        clause: &Clause,
+        patterns: &[Pattern],
+        hit: &Hit,
+        spec: &TensorSpec,
+    ) -> Result<Option<Formula>, Box<Problem>> {
+        let Some(assigned) = &clause.assigned else { return Ok(None) };
+        let outer = self.outer(clause.prefix.as_ref());
+        let scope = OfMatch { outer: &outer, pattern: &patterns[hit.pattern], way: &hit.way, spec, index: None };
+        let text = |span| self.sources.slice(span);
+        let operand =
+            |glob: &ast::Glob| patterns.iter().position(|pattern| text(pattern.span) == text(glob.span));
+        let formula = Formula::new(assigned, &operand, &scope);
+        formula.map(Some).map_err(|error| value_problem(&self.state.entry(hit.entry).key, error))
     }
 
     /// Gives a tensor other names; a name that exists must hold equal bytes, and gives its storage up.
@@ -461,7 +484,8 @@ impl<'a> Planner<'a> {
                 let built = options.and_then(|options| {
                     let inputs = [(&*key, &spec)];
                     let inputs = if self.target.is_some() { &inputs[..] } else { &[] };
-                    let call = Call { inputs, outputs: 1, options: &options, any_dtype: clause.any_dtype };
+                    let (formula, output, any_dtype) = (None, None, clause.any_dtype);
+                    let call = Call { inputs, outputs: 1, options: &options, formula, output, any_dtype };
                     self.build(statement, &call, &[], clause.span)
                 });
                 match built {

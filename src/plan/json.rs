@@ -116,6 +116,7 @@ fn operation(op: &TensorOp) -> Value {
         TensorOp::Flip { dim } => json!({ "op": "flip", "dim": dim }),
         TensorOp::Scale(by) => json!({ "op": "scale", "by": by }),
         TensorOp::Offset(by) => json!({ "op": "offset", "by": by }),
+        TensorOp::Compute { formula, .. } => json!({ "op": "compute", "formula": formula.to_string() }),
         TensorOp::Fill { value, .. } => {
             let value = match value {
                 FillValue::Int(value) => json!(value),

@@ -10,6 +10,7 @@ mod pattern;
 mod resolve;
 mod template;
 
+pub mod formula;
 pub mod op;
 pub mod value;
 pub mod verbs;
@@ -141,6 +142,8 @@ pub struct Clause {
     pub any_dtype: bool,
     /// The options but for `over`.
     pub options: Vec<(&'static OptionRow, crate::syntax::ast::Value)>,
+    /// The expression after `=`.
+    pub assigned: Option<Expr>,
     /// The index that `over` runs.
     pub over: Option<String>,
     /// The prefix of `under` around it.

@@ -1,5 +1,6 @@
 //! What verbs are made of: a few operations on whole tensors, and what they do to specs.
 
+use super::formula::Formula;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorSpec, numel};
 
 /// One operation on tensors. Layout operations move elements; the others make or change values.
@@ -43,6 +44,13 @@ pub enum TensorOp {
     Scale(f64),
     /// Each element plus a number, in f64 with one rounding.
     Offset(f64),
+    /// An expression over the operands.
+    Compute {
+        /// The expression.
+        formula: Formula,
+        /// The dtype and shape of its result.
+        spec: TensorSpec,
+    },
 }
 
 /// What a filled tensor holds.
@@ -174,7 +182,7 @@ impl TensorOp {
     /// # Errors
     /// Where the operands' specs do not allow the operation.
     pub fn infer(&self, inputs: &[&TensorSpec]) -> Result<TensorSpec, OpError> {
-        if let TensorOp::Fill { spec, .. } = self {
+        if let TensorOp::Fill { spec, .. } | TensorOp::Compute { spec, .. } = self {
             return Ok(spec.clone());
         }
         let Some(first) = inputs.first() else { return Err(OpError::Object) };
@@ -213,7 +221,8 @@ impl TensorOp {
             | TensorOp::Copy
             | TensorOp::Flip { .. }
             | TensorOp::Scale(_)
-            | TensorOp::Offset(_) => first.shape.clone(),
+            | TensorOp::Offset(_)
+            | TensorOp::Compute { .. } => first.shape.clone(),
         };
         let dtype = if let TensorOp::Cast(dtype) = self { *dtype } else { first.dtype };
         count(&shape)?;

@@ -163,8 +163,14 @@ impl Resolver<'_> {
 
     fn clause(&mut self, verb: &'static Verb, clause: &ast::Clause, prefix: Option<&Glob>) -> Option<Clause> {
         let errors = self.out.errors.len();
-        if let Some(assigned) = &clause.assigned {
-            self.error(RuleErrorKind::Assigned { verb: verb.name }, assigned.span);
+        match &clause.assigned {
+            Some(assigned) if verb.flow != Flow::Compute => {
+                self.error(RuleErrorKind::Assigned { verb: verb.name }, assigned.span);
+            }
+            None if verb.flow == Flow::Compute => {
+                self.error(RuleErrorKind::NeedsAssigned { verb: verb.name, example: verb.example }, clause.span);
+            }
+            _ => {}
         }
         let (options, over) = self.options(verb, clause);
         self.shape_of_clause(verb, clause, over.as_deref());
@@ -184,9 +190,19 @@ impl Resolver<'_> {
         let is_let = |name: &str| lets.iter().any(|own| own == name);
         let is_index = |name: &str| indices.contains(&name) && !is_let(name);
         let known = Names { lets: &is_let, indices: &is_index };
-        let patterns = self.patterns(&clause.patterns, prefix, &known);
+        // The name that `compute` gives stands before `=`; its operands are the patterns.
+        let (operands, results);
+        let (matched, named) = match &clause.assigned {
+            Some(assigned) if verb.flow == Flow::Compute => {
+                operands = self.operands(assigned);
+                results = clause.patterns.clone();
+                (&operands, &results)
+            }
+            _ => (&clause.patterns, &clause.templates),
+        };
+        let patterns = self.patterns(matched, prefix, &known);
         let except = self.patterns(&clause.except, prefix, &known);
-        let templates = self.templates(&clause.templates, prefix);
+        let templates = self.templates(named, prefix);
         if self.out.errors.len() > errors {
             return None;
         }
@@ -197,6 +213,7 @@ impl Resolver<'_> {
             any_dtype: clause.condition.as_ref().is_some_and(|condition| mentions(condition, "dtype")),
             condition: clause.condition.clone(),
             options,
+            assigned: clause.assigned.clone(),
             over,
             prefix: prefix.cloned(),
             span: clause.span,
@@ -289,6 +306,22 @@ impl Resolver<'_> {
             }
         }
         (options, over)
+    }
+
+    /// The tensors that an expression names, each once; plain words that `let` defines are numbers.
+    fn operands(&mut self, assigned: &Expr) -> Vec<Glob> {
+        let mut operands: Vec<Glob> = Vec::new();
+        for glob in names::operands(assigned) {
+            let text = |glob: &Glob| self.sources.slice(glob.span).to_owned();
+            let is_let = names::plain(glob).is_some_and(|name| self.lets.contains(&name));
+            let again = operands.iter().any(|other| text(other) == text(glob));
+            if lists::list_of(glob).is_some() {
+                self.error(RuleErrorKind::ListHere, glob.span);
+            } else if !is_let && !again {
+                operands.push(glob.clone());
+            }
+        }
+        operands
     }
 
     fn patterns(&mut self, globs: &[Glob], prefix: Option<&Glob>, names: &Names) -> Vec<Pattern> {

@@ -103,6 +103,8 @@ pub enum ValueErrorKind {
     Sqrt { value: i64 },
     #[error("`{function}` is not a function")]
     UnknownFunction { function: String },
+    #[error("`{function}` is not a function of tensors")]
+    UnknownTensorFunction { function: String },
     #[error("`{function}` takes {takes}")]
     Arguments { function: String, takes: &'static str },
     #[error("index {index} lies beyond the {total} that the groups hold")]
@@ -121,6 +123,9 @@ impl ValueErrorKind {
         Some(match self {
             ValueErrorKind::Rest { .. } => "write `//` to round down".into(),
             ValueErrorKind::ShapesDiffer { .. } => "narrow the pattern to tensors of one shape".into(),
+            ValueErrorKind::UnknownTensorFunction { .. } => {
+                "functions of tensors are transpose, sum, mean and norm".into()
+            }
             ValueErrorKind::UnknownFunction { .. } => {
                 "functions are sum, len, min, max, sqrt, group, within, shape(PATTERN), count(PATTERN)".into()
             }

@@ -5,6 +5,7 @@
 
 mod assert;
 mod cast;
+mod compute;
 mod copy;
 mod drop;
 mod fill;
@@ -30,6 +31,7 @@ mod unify;
 mod unstack;
 mod untie;
 
+use super::formula::Formula;
 use super::op::{OpError, Term};
 use super::options::{OptionRow, Options};
 use crate::tensor::TensorSpec;
@@ -60,6 +62,7 @@ pub static VERBS: &[&Verb] = &[
     &fill::VERB,
     &scale::VERB,
     &offset::VERB,
+    &compute::VERB,
     &leave::VERB,
     &assert::VERB,
 ];
@@ -104,6 +107,8 @@ pub enum Flow {
     Remove,
     /// All other keys go.
     Keep,
+    /// Several keys in by an expression over them, one out.
+    Compute,
     /// Keys are added beside matches, or for keys that the target has and the state lacks.
     Fill,
     /// Keys of the target are left out on purpose.
@@ -144,6 +149,10 @@ pub struct Call<'a> {
     pub outputs: usize,
     /// The options' values.
     pub options: &'a Options,
+    /// The expression after `=`.
+    pub formula: Option<&'a Formula>,
+    /// The key of the result, where there is one.
+    pub output: Option<&'a str>,
     /// Whether the clause's condition speaks of dtypes, and so chooses them itself.
     pub any_dtype: bool,
 }
