@@ -23,6 +23,18 @@ pub enum ApplyError {
         /// The assertion.
         span: Span,
     },
+    /// Two tensors that must be equal are not.
+    #[error("`{first}` and `{second}` are not equal: they differ first at element {index}")]
+    Unequal {
+        /// One key.
+        first: String,
+        /// The other.
+        second: String,
+        /// The first element that differs, counted in row-major order.
+        index: u64,
+        /// The statement that joins them.
+        span: Span,
+    },
     /// Two keys of a safetensors output share bytes.
     #[error("`{first}` and `{second}` share storage, which a safetensors file cannot say")]
     Tied {
@@ -47,8 +59,17 @@ impl ApplyError {
         match self {
             ApplyError::Format(error) => error.code(),
             ApplyError::Assertion { .. } => "assertion",
+            ApplyError::Unequal { .. } => "unequal-tensors",
             ApplyError::Tied { .. } => "tied-tensors",
             ApplyError::Opaque { .. } => "opaque-tensor",
+        }
+    }
+
+    /// The rule that is to blame, where one is.
+    pub fn span(&self) -> Option<Span> {
+        match self {
+            ApplyError::Assertion { span, .. } | ApplyError::Unequal { span, .. } => Some(*span),
+            _ => None,
         }
     }
 
@@ -57,7 +78,7 @@ impl ApplyError {
         match self {
             ApplyError::Format(error) => error.help(),
             ApplyError::Tied { second, .. } => Some(format!(
-                "`drop {second}` if the model ties it itself, or give it storage of its own (`drop` it and `copy` the other to its name)"
+                "`drop {second}` if the model ties it itself, or give it storage of its own: `untie {second}`"
             )),
             _ => None,
         }

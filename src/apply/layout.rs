@@ -6,7 +6,8 @@ use crate::tensor::{Shape, contiguous_strides};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layout {
     pub shape: Shape,
-    pub strides: Vec<u64>,
+    /// The step of each dim in base elements; negative where a dim runs backwards.
+    pub strides: Vec<i64>,
     /// The base element of the view's element 0.
     pub offset: u64,
 }
@@ -14,7 +15,7 @@ pub(super) struct Layout {
 /// Runs of elements that lie side by side in the base.
 pub(super) struct Runs {
     /// The dims over which runs are repeated, outermost first: extent and stride.
-    outer: Vec<(u64, u64)>,
+    outer: Vec<(u64, i64)>,
     /// How many elements one run holds.
     pub len: u64,
     offset: u64,
@@ -24,7 +25,7 @@ impl Layout {
     /// The whole base, row by row. Shapes were checked when the plan was made.
     pub fn contiguous(shape: &[u64]) -> Layout {
         let strides = contiguous_strides(shape).unwrap_or_else(|| vec![0; shape.len()]);
-        Layout { shape: shape.to_vec(), strides, offset: 0 }
+        Layout { shape: shape.to_vec(), strides: signed(&strides), offset: 0 }
     }
 
     pub fn is_contiguous(&self) -> bool {
@@ -37,20 +38,25 @@ impl Layout {
     }
 
     pub fn narrow(&mut self, dim: usize, start: u64, len: u64) {
-        self.offset += start * self.strides[dim];
+        self.offset = step(self.offset, start, self.strides[dim]);
         self.shape[dim] = len;
+    }
+
+    pub fn flip(&mut self, dim: usize) {
+        self.offset = step(self.offset, self.shape[dim].saturating_sub(1), self.strides[dim]);
+        self.strides[dim] = -self.strides[dim];
     }
 
     /// The view as runs, the trailing dims joined as far as they lie side by side.
     pub fn runs(&self) -> Runs {
-        let mut dims: Vec<(u64, u64)> = Vec::new();
+        let mut dims: Vec<(u64, i64)> = Vec::new();
         for (&size, &stride) in self.shape.iter().zip(&self.strides) {
             if size == 1 {
                 continue;
             }
             match dims.last_mut() {
                 // The outer dim steps exactly over the inner one: both are one dim.
-                Some((outer, outer_stride)) if *outer_stride == stride * size => {
+                Some((outer, outer_stride)) if *outer_stride == stride.saturating_mul(size.cast_signed()) => {
                     *outer *= size;
                     *outer_stride = stride;
                 }
@@ -72,9 +78,23 @@ impl Layout {
         if self.shape.contains(&0) {
             return (self.offset, self.offset);
         }
-        let far: u64 = self.shape.iter().zip(&self.strides).map(|(&size, &stride)| (size - 1) * stride).sum();
-        (self.offset, self.offset + far + 1)
+        let (mut first, mut last) = (self.offset, self.offset);
+        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
+            let end = if stride < 0 { &mut first } else { &mut last };
+            *end = step(*end, size - 1, stride);
+        }
+        (first, last + 1)
     }
+}
+
+/// Strides as signed steps; those of tensors at rest were checked to stay inside a file.
+pub(super) fn signed(strides: &[u64]) -> Vec<i64> {
+    strides.iter().map(|&stride| stride.cast_signed()).collect()
+}
+
+/// The base element `count` strides from `start`.
+fn step(start: u64, count: u64, stride: i64) -> u64 {
+    start.wrapping_add_signed(stride.wrapping_mul(count.cast_signed()))
 }
 
 impl Runs {
@@ -82,7 +102,7 @@ impl Runs {
     pub fn start(&self, mut nth: u64) -> u64 {
         let mut start = self.offset;
         for &(size, stride) in self.outer.iter().rev() {
-            start += (nth % size) * stride;
+            start = step(start, nth % size, stride);
             nth /= size;
         }
         start
@@ -140,6 +160,18 @@ mod tests {
         layout.permute(&[1, 0]);
         assert_eq!(elements(&layout), [0, 3, 1, 4, 2, 5]);
         assert_eq!(layout.reach(), (0, 6));
+    }
+
+    #[test]
+    fn a_flip_runs_backwards() {
+        let mut layout = Layout::contiguous(&[2, 3]);
+        layout.flip(1);
+        assert_eq!(elements(&layout), [2, 1, 0, 5, 4, 3]);
+        assert_eq!(layout.reach(), (0, 6));
+        layout.flip(1);
+        assert!(layout.is_contiguous());
+        layout.flip(0);
+        assert_eq!(elements(&layout), [3, 4, 5, 0, 1, 2]);
     }
 
     #[test]

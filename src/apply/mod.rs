@@ -5,9 +5,11 @@
 
 mod assertion;
 mod cast;
+mod compute;
 mod error;
 mod fill;
 mod layout;
+mod map;
 mod stream;
 mod ties;
 

@@ -2,12 +2,15 @@
 
 use std::cell::OnceCell;
 
-use super::cast::{self, Cast};
+use super::cast::{Cast, OutOfRange};
+use super::compute::{self, Values};
 use super::error::ApplyError;
 use super::fill;
-use super::layout::Layout;
+use super::layout::{self, Layout};
+use super::map::{Arithmetic, Map};
 use crate::formats::{EntryData, Extent, FormatError, Produce, Sink, StateDict};
 use crate::plan::{Arena, ExprId, NodeKind};
+use crate::rules::formula::Formula;
 use crate::rules::op::{FillValue, TensorOp};
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -34,10 +37,12 @@ enum Base {
     Stored(Extent),
     /// Another tensor, in its row-major order.
     Tensor(Box<Stream>),
-    /// Another tensor in another dtype.
-    Cast(Box<Stream>, Cast),
+    /// Another tensor, element by element.
+    Map(Box<Stream>, Map),
     /// Tensors one behind the other: `outer` times, from each part its own run.
     Concat { parts: Vec<(Stream, u64)>, period: u64 },
+    /// An expression over whole tensors, worked out when it is first read.
+    Compute { formula: Formula, operands: Vec<Stream>, result: OnceCell<Vec<u8>> },
     /// A tensor from nothing.
     Fill(FillValue),
 }
@@ -78,12 +83,29 @@ impl Stream {
                         Stream::over(Base::Tensor(Box::new(stream)), key, spec)
                     }
                 }
+                TensorOp::Flip { dim } => {
+                    let mut stream = operand(operands, 0)?;
+                    stream.layout.flip(*dim);
+                    stream
+                }
                 TensorOp::Cast(to) => {
                     let stream = operand(operands, 0)?;
-                    match Cast::new(stream.spec.dtype, *to) {
-                        Some(cast) => Stream::over(Base::Cast(Box::new(stream), cast), key, spec),
-                        None => return Err(opaque(key, format!("{} and becomes {to}", stream.spec.dtype))),
-                    }
+                    let map = Cast::new(stream.spec.dtype, *to).map(Map::Cast);
+                    Stream::mapped(stream, map, key, spec)?
+                }
+                TensorOp::Scale(by) => {
+                    let map = Map::arithmetic(spec.dtype, Arithmetic::Scale(*by));
+                    Stream::mapped(operand(operands, 0)?, map, key, spec)?
+                }
+                TensorOp::Offset(by) => {
+                    let map = Map::arithmetic(spec.dtype, Arithmetic::Offset(*by));
+                    Stream::mapped(operand(operands, 0)?, map, key, spec)?
+                }
+                TensorOp::Compute { formula, .. } => {
+                    let streams: Result<Vec<Stream>, ApplyError> =
+                        (0..operands.len()).map(|index| operand(operands, index)).collect();
+                    let (formula, operands, result) = (formula.clone(), streams?, OnceCell::new());
+                    Stream::over(Base::Compute { formula, operands, result }, key, spec)
                 }
                 TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value), key, spec),
                 TensorOp::Concat { dim } => {
@@ -118,9 +140,17 @@ impl Stream {
         let Some(extent) = whole.part(tensor.offset.min(whole.len), rest) else {
             return Err(opaque(&entry.key, "outside its storage".to_owned()));
         };
-        let layout = Layout { shape: tensor.spec.shape.clone(), strides: tensor.strides.clone(), offset: 0 };
+        let layout =
+            Layout { shape: tensor.spec.shape.clone(), strides: layout::signed(&tensor.strides), offset: 0 };
         let (base, spec) = (Base::Stored(extent), tensor.spec.clone());
         Ok(Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() })
+    }
+
+    fn mapped(stream: Stream, map: Option<Map>, key: &str, spec: TensorSpec) -> Result<Stream, ApplyError> {
+        match map {
+            Some(map) => Ok(Stream::over(Base::Map(Box::new(stream), map), key, spec)),
+            None => Err(opaque(key, format!("{} and becomes {}", stream.spec.dtype, spec.dtype))),
+        }
     }
 
     fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
@@ -155,7 +185,7 @@ impl Stream {
             Base::Concat { parts, period } => {
                 concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
             }
-            Base::Cast(..) | Base::Fill(_) => {
+            Base::Map(..) | Base::Fill(_) | Base::Compute { .. } => {
                 let most = (PIECE as u64 / self.itemsize).max(1);
                 let mut buffer = Vec::new();
                 let mut at = start;
@@ -228,17 +258,29 @@ impl Stream {
                 part.file.read_at(out, part.offset)
             }
             Base::Tensor(stream) => stream.read(start, out),
-            Base::Cast(stream, cast) => {
+            Base::Map(stream, map) => {
                 let mut buffer = vec![0; bytes(len, stream.itemsize)];
                 stream.read(start, &mut buffer)?;
-                cast.run(&buffer, out).map_err(|cast::OutOfRange { index, value }| FormatError::Value {
-                    key: self.key.clone(),
-                    what: format!(
-                        "element {} is {value}, which {} cannot hold",
-                        start + index,
-                        self.spec.dtype
-                    ),
+                map.run(&buffer, out, bytes(len, 1)).map_err(|OutOfRange { index, value }| {
+                    FormatError::Value {
+                        key: self.key.clone(),
+                        what: format!(
+                            "element {} is {value}, which {} cannot hold",
+                            start + index,
+                            self.spec.dtype
+                        ),
+                    }
                 })
+            }
+            Base::Compute { formula, operands, result } => {
+                if result.get().is_none() {
+                    let computed = self.compute(formula, operands)?;
+                    let _ = result.set(computed);
+                }
+                let from = bytes(start, self.itemsize);
+                let computed = result.get().and_then(|computed| computed.get(from..from + out.len()));
+                out.copy_from_slice(computed.ok_or_else(|| self.wrong("the result has another size"))?);
+                Ok(())
             }
             Base::Fill(value) => {
                 fill::run(*value, self.spec.dtype, &self.spec.shape, start, out);
@@ -256,12 +298,41 @@ impl Stream {
         }
     }
 
+    /// The bytes of an expression over whole tensors.
+    fn compute(&self, formula: &Formula, operands: &[Stream]) -> Result<Vec<u8>, FormatError> {
+        let values = operands.iter().map(Stream::values).collect::<Result<Vec<Values>, FormatError>>()?;
+        let result = compute::evaluate(formula, &values).map_err(|error| self.wrong(&error.to_string()))?;
+        let wide: Vec<u8> = result.elements.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut narrow = vec![0; bytes(self.count(), self.itemsize)];
+        if result.shape != self.spec.shape {
+            return Err(self.wrong("the result has another shape"));
+        }
+        if let Some(cast) = Cast::new(Dtype::F64, self.spec.dtype) {
+            cast.run(&wide, &mut narrow).map_err(|_| self.wrong("the result does not fit its dtype"))?;
+        }
+        Ok(narrow)
+    }
+
+    /// All elements in f64.
+    fn values(&self) -> Result<Values, FormatError> {
+        let mut own = vec![0; bytes(self.count(), self.itemsize)];
+        self.read(0, &mut own)?;
+        let mut wide = vec![0; bytes(self.count(), 8)];
+        if let Some(cast) = Cast::new(self.spec.dtype, Dtype::F64) {
+            cast.run(&own, &mut wide).map_err(|_| self.wrong("an element has no value"))?;
+        }
+        let elements = wide.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        Ok(Values { shape: self.spec.shape.clone(), elements })
+    }
+
+    fn wrong(&self, what: &str) -> FormatError {
+        FormatError::Value { key: self.key.clone(), what: what.to_owned() }
+    }
+
     fn part(&self, extent: &Extent, start: u64, len: u64) -> Result<Extent, FormatError> {
         let part = start.checked_mul(self.itemsize).zip(len.checked_mul(self.itemsize));
-        part.and_then(|(offset, len)| extent.part(offset, len)).ok_or_else(|| FormatError::Value {
-            key: self.key.clone(),
-            what: "an element lies outside its storage".to_owned(),
-        })
+        let part = part.and_then(|(offset, len)| extent.part(offset, len));
+        part.ok_or_else(|| self.wrong("an element lies outside its storage"))
     }
 }
 

@@ -245,8 +245,8 @@ fn refusal(error: &ApplyError, prepared: Prepared) -> Failure {
         _ => Exit::Different,
     };
     let mut diagnostic = Diagnostic::error(error.code(), error.to_string());
-    if let ApplyError::Assertion { span, .. } = error {
-        diagnostic = diagnostic.primary(*span, "");
+    if let Some(span) = error.span() {
+        diagnostic = diagnostic.primary(span, "");
     }
     diagnostic.helps.extend(error.help());
     Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources }

@@ -104,6 +104,11 @@ fn is_identity(op: &TensorOp) -> bool {
     match op {
         TensorOp::Reshape(_) | TensorOp::Narrow { .. } | TensorOp::Cast(_) | TensorOp::Concat { .. } => true,
         TensorOp::Permute(dims) => dims.is_sorted(),
-        TensorOp::Fill { .. } | TensorOp::Copy => false,
+        TensorOp::Fill { .. }
+        | TensorOp::Copy
+        | TensorOp::Flip { .. }
+        | TensorOp::Scale(_)
+        | TensorOp::Offset(_)
+        | TensorOp::Compute { .. } => false,
     }
 }

@@ -31,6 +31,12 @@ pub(super) fn unproved(
                 Doubt::None => None,
                 Doubt::Names => names(applied, arena),
                 Doubt::Order => order(applied, arena, spec_of_source),
+                Doubt::Always => applied.moves.first().map(|moved| {
+                    format!(
+                        "nothing shows that the elements of `{}` are where the model wants them",
+                        moved.to
+                    )
+                }),
                 Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
             };
             check.map(|check| Unproved { span: applied.span, check })

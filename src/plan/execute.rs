@@ -9,13 +9,16 @@ use super::problem::{Problem, ProblemKind};
 use super::scope::{OfMatch, Outer, no_spec};
 use super::state::{Change, Entry, EntryId, State};
 use super::target::Wanted;
-use super::{Applied, Move, ValueAssertion, suggest};
+use super::{Applied, Assertion, AssertionKind, Move, suggest};
 use crate::keyset::{Key, KeySet, fold};
+use crate::rules::dim_of;
+use crate::rules::formula::Formula;
 use crate::rules::op::OpError;
-use crate::rules::value::{Value, ValueError, ValueErrorKind, evaluate, truth};
+use crate::rules::value::{Value, ValueError, ValueErrorKind, evaluate, integer, real_number, truth};
 use crate::rules::verbs::{Call, Flow};
-use crate::rules::{Clause, Let, Match, Options, Pattern, RuleSet, Statement, Step, Template};
+use crate::rules::{Clause, Let, Match, OptionKind, Options, Pattern, RuleSet, Statement, Step, Template};
 use crate::source::{Sources, Span};
+use crate::syntax::ast;
 use crate::tensor::TensorSpec;
 
 /// No tensor has more parts than a header has room for; a larger number is a slip.
@@ -31,7 +34,7 @@ pub(super) struct Planner<'a> {
     /// Names of `let` lines that have no value; what uses them is not run, for it would only repeat that.
     broken: HashSet<String>,
     pub applied: Vec<Applied>,
-    pub assertions: Vec<ValueAssertion>,
+    pub assertions: Vec<Assertion>,
     /// Clauses of `leave`, which are about the end and judged there.
     pub leave: Vec<(Clause, bool)>,
     pub problems: Vec<Problem>,
@@ -169,8 +172,14 @@ impl<'a> Planner<'a> {
         match flow {
             Flow::Remove => gathered.removed.extend(hits.iter().map(|hit| hit.entry)),
             Flow::Check => self.check(clause, patterns, &hits),
-            Flow::Join => {
-                for group in join::group(clause, patterns, &hits, &self.state, &mut self.problems) {
+            Flow::Tie => {
+                for hit in &hits {
+                    self.tie(clause, hit, gathered);
+                }
+            }
+            Flow::Join | Flow::Unify | Flow::Compute => {
+                let alone = flow == Flow::Compute;
+                for group in join::group(clause, patterns, &hits, &self.state, alone, &mut self.problems) {
                     self.join(statement, clause, patterns, &hits, group, gathered);
                 }
             }
@@ -187,12 +196,13 @@ impl<'a> Planner<'a> {
 
     /// Notes which keys the clause takes, and reports those that are taken already.
     fn claim(&mut self, flow: Flow, clause: &Clause, hits: Vec<Hit>, gathered: &mut Gathered) -> Vec<Hit> {
-        let harmless = matches!(flow, Flow::Remove | Flow::Keep | Flow::Check | Flow::Add | Flow::Fill);
+        let harmless =
+            matches!(flow, Flow::Remove | Flow::Keep | Flow::Check | Flow::Add | Flow::Tie | Flow::Fill);
         let mut fresh = Vec::with_capacity(hits.len());
         for hit in hits {
             let span = clause.patterns[hit.pattern].span;
             match gathered.claimed.insert(hit.entry, span) {
-                Some(_) if matches!(flow, Flow::Add | Flow::Fill) => fresh.push(hit),
+                Some(_) if matches!(flow, Flow::Add | Flow::Tie | Flow::Fill) => fresh.push(hit),
                 Some(_) if harmless => {}
                 Some(first) => {
                     let key = self.state.entry(hit.entry).key.to_string();
@@ -241,6 +251,8 @@ impl<'a> Planner<'a> {
             inputs: &[(&entry.key, &spec)],
             outputs: names.len(),
             options: &options,
+            formula: None,
+            output: None,
             any_dtype: clause.any_dtype,
         };
         let exprs = self.build(statement, &call, &[entry.expr], clause.span)?;
@@ -264,7 +276,11 @@ impl<'a> Planner<'a> {
         let (outer, spec) = (self.outer(clause.prefix.as_ref()), self.arena.spec(entry.expr));
         let range = clause.templates.iter().find_map(|template| template.range(over));
         let (first, count) = match (options.int("into"), range) {
-            (None, None) => (0, 0),
+            // Without a count, the index runs over the layers of the dim.
+            (None, None) => {
+                let dim = options.int("dim").and_then(|dim| dim_of(dim, &spec.shape).ok());
+                (0, dim.and_then(|dim| i64::try_from(spec.shape[dim]).ok()).unwrap_or(0))
+            }
             (Some(count), None) => (0, count),
             (into, Some(range @ (first, last))) => {
                 let count = last.saturating_sub(first).saturating_add(1);
@@ -317,13 +333,19 @@ impl<'a> Planner<'a> {
             let inputs: Vec<(&str, &TensorSpec)> =
                 entries.iter().map(|entry| &*entry.key).zip(&specs).collect();
             let exprs: Vec<ExprId> = entries.iter().map(|entry| entry.expr).collect();
-            let any_dtype = clause.any_dtype;
-            let call = Call { inputs: &inputs, outputs: 1, options: &options, any_dtype };
+            let formula = self.formula(clause, patterns, hit, &specs[0])?;
+            let (any_dtype, formula, output) = (clause.any_dtype, formula.as_ref(), Some(&*group.name));
+            let call = Call { inputs: &inputs, outputs: 1, options: &options, formula, output, any_dtype };
             self.build(statement, &call, &exprs, clause.span)
         });
         match built {
             Err(problem) => self.problems.push(*problem),
             Ok(exprs) => {
+                if statement.verb.flow == Flow::Unify {
+                    for entry in entries.iter().skip(1) {
+                        self.must_equal(first, entry, clause.span);
+                    }
+                }
                 let parents: Vec<EntryId> = members.iter().map(|hit| hit.entry).collect();
                 for expr in exprs {
                     let (key, parents) = (group.name.clone(), parents.clone());
@@ -332,6 +354,59 @@ impl<'a> Planner<'a> {
                 }
             }
         }
+    }
+
+    /// The expression of `compute`, with the values of `let` names put in.
+    fn formula(
+        &self,
+        clause: &Clause,
+        patterns: &[Pattern],
+        hit: &Hit,
+        spec: &TensorSpec,
+    ) -> Result<Option<Formula>, Box<Problem>> {
+        let Some(assigned) = &clause.assigned else { return Ok(None) };
+        let outer = self.outer(clause.prefix.as_ref());
+        let scope =
+            OfMatch { outer: &outer, pattern: &patterns[hit.pattern], way: &hit.way, spec, index: None };
+        let text = |span| self.sources.slice(span);
+        let operand =
+            |glob: &ast::Glob| patterns.iter().position(|pattern| text(pattern.span) == text(glob.span));
+        let formula = Formula::new(assigned, &operand, &scope);
+        formula.map(Some).map_err(|error| value_problem(&self.state.entry(hit.entry).key, error))
+    }
+
+    /// Gives a tensor other names; a name that exists must hold equal bytes, and gives its storage up.
+    fn tie(&mut self, clause: &Clause, hit: &Hit, gathered: &mut Gathered) {
+        let entry = self.state.entry(hit.entry).clone();
+        for name in &hit.names {
+            let holder = self.state.find(name).filter(|&holder| holder != hit.entry);
+            let mut parents = vec![hit.entry];
+            if let Some(holder) = holder {
+                let other = self.state.entry(holder).clone();
+                let (spec, other_spec) = (self.arena.spec(entry.expr), self.arena.spec(other.expr));
+                if spec != other_spec {
+                    let error = OpError::Unequal {
+                        first: entry.key.to_string(),
+                        first_spec: spec.clone(),
+                        second: other.key.to_string(),
+                        second_spec: other_spec.clone(),
+                    };
+                    self.problems.push(Problem::new(ProblemKind::Op { key: None, error }, clause.span));
+                    continue;
+                }
+                self.must_equal(&entry, &other, clause.span);
+                gathered.removed.push(holder);
+                parents = vec![holder, hit.entry];
+            }
+            let (key, span, chosen) = (name.clone(), clause.span, chosen(clause, hit));
+            gathered.products.push(Product { key, expr: entry.expr, parents, span, chosen });
+        }
+    }
+
+    /// Notes that two tensors must hold equal bytes.
+    fn must_equal(&mut self, first: &Entry, second: &Entry, span: Span) {
+        let kind = AssertionKind::Equal { other: second.key.clone(), other_expr: second.expr };
+        self.assertions.push(Assertion { key: first.key.clone(), expr: first.expr, kind, span });
     }
 
     /// The values of a clause's options for one match.
@@ -346,8 +421,24 @@ impl<'a> Planner<'a> {
         let outer = self.outer(clause.prefix.as_ref());
         let scope = OfMatch { outer: &outer, pattern, way, spec, index: None };
         let mut options = Options::default();
-        for (row, expr) in &clause.options {
-            let value = evaluate(expr, &scope).map_err(|error| value_problem(key, error))?;
+        for (row, written) in &clause.options {
+            let expr = match written {
+                ast::Value::Expr(expr) => expr,
+                ast::Value::Bindings(bindings) => {
+                    let sizes = bindings.iter().map(|(name, expr)| {
+                        let size = integer(expr, &scope).map_err(|error| value_problem(key, error))?;
+                        Ok((name.node.clone(), size))
+                    });
+                    let sizes = sizes.collect::<Result<_, Box<Problem>>>()?;
+                    options.0.push((row.name, Value::Bindings(sizes)));
+                    continue;
+                }
+            };
+            let value = match row.kind {
+                OptionKind::Real => real_number(expr, &scope).map(Value::Float),
+                _ => evaluate(expr, &scope),
+            };
+            let value = value.map_err(|error| value_problem(key, error))?;
             if !row.kind.accepts(&value) {
                 let kind = ProblemKind::OptionValue {
                     option: row.name,
@@ -407,7 +498,8 @@ impl<'a> Planner<'a> {
                 let built = options.and_then(|options| {
                     let inputs = [(&*key, &spec)];
                     let inputs = if self.target.is_some() { &inputs[..] } else { &[] };
-                    let call = Call { inputs, outputs: 1, options: &options, any_dtype: clause.any_dtype };
+                    let (formula, output, any_dtype) = (None, None, clause.any_dtype);
+                    let call = Call { inputs, outputs: 1, options: &options, formula, output, any_dtype };
                     self.build(statement, &call, &[], clause.span)
                 });
                 match built {
@@ -446,7 +538,12 @@ impl<'a> Planner<'a> {
                 Ok(options) => {
                     if let Some(value) = options.get("value").and_then(crate::rules::value::real) {
                         let (key, expr, span) = (entry.key.clone(), entry.expr, clause.span);
-                        self.assertions.push(ValueAssertion { key, expr, value, span });
+                        self.assertions.push(Assertion {
+                            key,
+                            expr,
+                            kind: AssertionKind::Value(value),
+                            span,
+                        });
                     }
                 }
             }

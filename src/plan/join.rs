@@ -15,12 +15,14 @@ pub(super) struct Group {
     pub members: Vec<usize>,
 }
 
-/// Groups hits by the name that they get, and checks that each group is whole.
+/// Groups hits by the name that they get, and checks that each group is whole; `alone` says that one
+/// tensor can be a group.
 pub(super) fn group(
     clause: &Clause,
     patterns: &[Pattern],
     hits: &[Hit],
     state: &State,
+    alone: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<Group> {
     let mut groups: IndexMap<&str, Vec<usize>> = IndexMap::new();
@@ -33,6 +35,7 @@ pub(super) fn group(
     for (name, members) in groups {
         let checked = match &clause.over {
             Some(over) => by_index(clause, patterns, hits, state, name, &members, over),
+            None if alone && members.len() == 1 && patterns.len() == 1 => Ok(members),
             None => by_list(clause, patterns, hits, state, name, &members),
         };
         match checked {

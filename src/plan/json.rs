@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NodeKind, Plan};
+use super::{AssertionKind, NodeKind, Plan};
 use crate::rules::op::{FillValue, TensorOp};
 use crate::source::Sources;
 
@@ -51,7 +51,17 @@ impl Plan {
         let assertions: Vec<Value> = self
             .assertions
             .iter()
-            .map(|assertion| json!({ "key": &*assertion.key, "value": assertion.value, "place": sources.place(assertion.span) }))
+            .map(|assertion| {
+                let place = sources.place(assertion.span);
+                match &assertion.kind {
+                    AssertionKind::Value(value) => {
+                        json!({ "key": &*assertion.key, "value": value, "place": place })
+                    }
+                    AssertionKind::Equal { other, .. } => {
+                        json!({ "key": &*assertion.key, "equals": &**other, "place": place })
+                    }
+                }
+            })
             .collect();
         let unproved: Vec<Value> = self
             .unproved
@@ -103,6 +113,10 @@ fn operation(op: &TensorOp) -> Value {
         TensorOp::Concat { dim } => json!({ "op": "concat", "dim": dim }),
         TensorOp::Cast(dtype) => json!({ "op": "cast", "to": dtype.name() }),
         TensorOp::Copy => json!({ "op": "copy" }),
+        TensorOp::Flip { dim } => json!({ "op": "flip", "dim": dim }),
+        TensorOp::Scale(by) => json!({ "op": "scale", "by": by }),
+        TensorOp::Offset(by) => json!({ "op": "offset", "by": by }),
+        TensorOp::Compute { formula, .. } => json!({ "op": "compute", "formula": formula.to_string() }),
         TensorOp::Fill { value, .. } => {
             let value = match value {
                 FillValue::Int(value) => json!(value),

@@ -38,7 +38,7 @@ pub struct Plan {
     outputs: Vec<Output>,
     applied: Vec<Applied>,
     left: Vec<Key>,
-    assertions: Vec<ValueAssertion>,
+    assertions: Vec<Assertion>,
     unproved: Vec<Unproved>,
 }
 
@@ -83,17 +83,31 @@ pub struct Move {
     chosen: Vec<usize>,
 }
 
-/// A value that every element of a tensor must have, checked while applying.
+/// Something about values, checked while applying.
 #[derive(Clone, Debug)]
-pub struct ValueAssertion {
+pub struct Assertion {
     /// The key when the assertion stood.
     pub key: Key,
     /// The tensor.
     pub expr: ExprId,
-    /// The value.
-    pub value: f64,
-    /// The assertion.
+    /// What must hold.
+    pub kind: AssertionKind,
+    /// The statement that says so.
     pub span: Span,
+}
+
+/// What an assertion about values says.
+#[derive(Clone, Debug)]
+pub enum AssertionKind {
+    /// Every element has this value.
+    Value(f64),
+    /// The bytes equal those of another tensor of the same spec.
+    Equal {
+        /// The other key when the assertion stood.
+        other: Key,
+        /// The other tensor.
+        other_expr: ExprId,
+    },
 }
 
 /// What planning came to.
@@ -183,7 +197,7 @@ impl Plan {
     }
 
     /// The values to check while applying.
-    pub fn assertions(&self) -> &[ValueAssertion] {
+    pub fn assertions(&self) -> &[Assertion] {
         &self.assertions
     }
 

@@ -151,7 +151,7 @@ struct Line<'a> {
 
 /// Moves of one form on one line: numbers and last segments folded, if the fold says neither more nor less.
 fn moves(applied: &Applied) -> Vec<String> {
-    if matches!(applied.verb.flow, Flow::Fill | Flow::Add) {
+    if matches!(applied.verb.flow, Flow::Fill | Flow::Add | Flow::Tie) {
         let made = lines(&fold(applied.moves.iter().map(|moved| &*moved.to)));
         return made.into_iter().map(|line| format!("+ {line}")).collect();
     }

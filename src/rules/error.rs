@@ -60,6 +60,8 @@ pub enum RuleErrorKind {
     Wildcards { pattern: String, template: String, of_pattern: Vec<bool>, of_template: Vec<bool> },
     #[error("the alternatives do not pair: {} against {}", groups(pattern), groups(template))]
     Alternatives { pattern: Vec<String>, template: Vec<String> },
+    #[error("`{verb}` needs `=` and an expression")]
+    NeedsAssigned { verb: &'static str, example: &'static str },
     #[error("the pattern has more than {most} segments")]
     PatternTooLong { most: usize },
     #[error("two wildcards in a row that both span segments")]
@@ -129,6 +131,7 @@ impl RuleErrorKind {
             | Kind::NeedsTemplate { .. }
             | Kind::OneTemplate { .. }
             | Kind::OnePart { .. }
+            | Kind::NeedsAssigned { .. }
             | Kind::Assigned { .. } => "statement-shape",
             Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => {
                 "misplaced-list"
@@ -156,6 +159,7 @@ impl RuleErrorKind {
             Kind::UnknownOption { verb, takes, .. } => format!("`{verb}` takes {}", takes.join(", ")),
             Kind::MissingOption { example, .. }
             | Kind::NeedsTemplate { example, .. }
+            | Kind::NeedsAssigned { example, .. }
             | Kind::OnePart { example, .. } => format!("write it like `{example}`"),
             Kind::OptionKind { takes, .. } if *takes == OptionKind::Dtype.takes() => {
                 let dtypes = Dtype::all().filter(|dtype| super::verbs::castable(*dtype));

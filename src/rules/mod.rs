@@ -1,5 +1,6 @@
 //! What rules mean: statements resolved against the verb table, and no checkpoint in sight.
 
+mod einops;
 mod error;
 mod lists;
 mod matching;
@@ -9,6 +10,7 @@ mod pattern;
 mod resolve;
 mod template;
 
+pub mod formula;
 pub mod op;
 pub mod value;
 pub mod verbs;
@@ -16,7 +18,7 @@ pub mod verbs;
 pub use error::{RuleError, RuleErrorKind, RuleWarning, diagnostic};
 pub use lists::glob_pattern;
 pub use matching::{Capture, Match, Matcher, TooManyWays};
-pub use options::{OptionKind, OptionRow, Options};
+pub use options::{OptionKind, OptionRow, Options, dim as dim_of};
 pub use pattern::{Form, Names, Pattern, Place, Slot, SlotKind};
 pub use resolve::{Resolved, resolve};
 pub use template::{RenderError, Template};
@@ -139,7 +141,9 @@ pub struct Clause {
     /// Whether the condition speaks of dtypes.
     pub any_dtype: bool,
     /// The options but for `over`.
-    pub options: Vec<(&'static OptionRow, Expr)>,
+    pub options: Vec<(&'static OptionRow, crate::syntax::ast::Value)>,
+    /// The expression after `=`.
+    pub assigned: Option<Expr>,
     /// The index that `over` runs.
     pub over: Option<String>,
     /// The prefix of `under` around it.
@@ -159,7 +163,8 @@ impl Statement {
     /// Whether a name stands in it: in a pattern, a template, an option or a condition.
     pub fn uses(&self, name: &str) -> bool {
         self.clauses.iter().any(|clause| {
-            let mut values = clause.options.iter().map(|(_, value)| value).chain(&clause.condition);
+            let options = clause.options.iter().flat_map(|(_, value)| value.exprs());
+            let mut values = options.chain(&clause.condition);
             let mut patterns = clause.patterns.iter().chain(&clause.except);
             values.any(|value| uses(value, name))
                 || patterns.any(|pattern| pattern.uses_value(name))

@@ -1,7 +1,7 @@
 //! Which names an expression uses, and which of them it uses as numbers.
 
 use crate::source::Span;
-use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Glob};
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Glob, GlobKind, Part, Spanned};
 
 /// Adds the names that `expr` uses, with their places.
 pub(super) fn of<'a>(expr: &'a Expr, names: &mut Vec<(&'a str, Span)>) {
@@ -21,6 +21,28 @@ pub(super) fn patterns(expr: &Expr) -> Vec<&Glob> {
         }
     });
     patterns
+}
+
+/// The tensors that an expression of `compute` names, in order.
+pub(super) fn operands(expr: &Expr) -> Vec<&Glob> {
+    let mut operands = Vec::new();
+    walk(expr, &mut |expr| {
+        if let ExprKind::Keys(glob) = &expr.kind {
+            operands.push(glob);
+        }
+    });
+    operands
+}
+
+/// The text of a pattern that is a plain word.
+pub(super) fn plain(glob: &Glob) -> Option<String> {
+    match &glob.kind {
+        GlobKind::Parts(parts) => match parts.as_slice() {
+            [Spanned { node: Part::Text(text), .. }] => Some(text.clone()),
+            _ => None,
+        },
+        GlobKind::Regex(_) => None,
+    }
 }
 
 /// Adds the names that `expr` uses as numbers: all but those that are compared with a text.

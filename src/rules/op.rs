@@ -1,5 +1,6 @@
 //! What verbs are made of: a few operations on whole tensors, and what they do to specs.
 
+use super::formula::Formula;
 use crate::quantity::counted;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorSpec, numel};
 
@@ -35,6 +36,22 @@ pub enum TensorOp {
     },
     /// The same elements in storage of their own.
     Copy,
+    /// The same elements with one dim from its end to its start.
+    Flip {
+        /// The dim.
+        dim: usize,
+    },
+    /// Each element times a number, in f64 with one rounding.
+    Scale(f64),
+    /// Each element plus a number, in f64 with one rounding.
+    Offset(f64),
+    /// An expression over the operands.
+    Compute {
+        /// The expression.
+        formula: Formula,
+        /// The dtype and shape of its result.
+        spec: TensorSpec,
+    },
 }
 
 /// What a filled tensor holds.
@@ -110,6 +127,26 @@ pub enum OpError {
     FillRange { value: String, dtype: Dtype },
     #[error("a cast from {from} to {to} is not defined")]
     Cast { from: Dtype, to: Dtype },
+    #[error(
+        "`{first}` is {} and `{second}` is {}: only tensors of one shape stack",
+        ShapeText(first_shape),
+        ShapeText(second_shape)
+    )]
+    Stack { first: String, first_shape: Shape, second: String, second_shape: Shape },
+    #[error("dim {dim} of {} has {size} layers for {parts} names", ShapeText(shape))]
+    Layers { dim: usize, size: u64, parts: usize, shape: Shape },
+    #[error("`{first}` is {first_spec} and `{second}` is {second_spec}: they cannot be equal")]
+    Unequal { first: String, first_spec: TensorSpec, second: String, second_spec: TensorSpec },
+    #[error("{given} slices for the dims of {}", ShapeText(shape))]
+    TooManySlices { given: usize, shape: Shape },
+    #[error("a slice keeps all dims, and {index} alone would take one away")]
+    IndexInSlice { index: i64 },
+    #[error("`{slice}` lies outside dim {dim} of {}", ShapeText(shape))]
+    Range { slice: String, dim: usize, shape: Shape },
+    #[error("{} cannot be padded to {to}", ShapeText(shape))]
+    Pad { to: String, shape: Shape },
+    #[error("value arithmetic is for floating-point tensors, and this is {dtype}")]
+    NotReal { dtype: Dtype },
     #[error("{what}")]
     Option { what: String },
 }
@@ -138,6 +175,11 @@ impl OpError {
                 format!("`cast {second} to {first_dtype}` above makes them one")
             }
             OpError::NotMatrix { .. } => "write `dims [0, 1]`".to_owned(),
+            OpError::IndexInSlice { index } => {
+                format!("write `{index}:{}`, and `reshape` if the dim should go", index.saturating_add(1))
+            }
+            OpError::Layers { size, .. } => format!("name {size} tensors, or run an index with `over`"),
+            OpError::NotReal { .. } => "`cast` it to a float dtype above".to_owned(),
             OpError::Count { .. } => "one size may be -1 and takes the rest".to_owned(),
             _ => return None,
         })
@@ -150,7 +192,7 @@ impl TensorOp {
     /// # Errors
     /// Where the operands' specs do not allow the operation.
     pub fn infer(&self, inputs: &[&TensorSpec]) -> Result<TensorSpec, OpError> {
-        if let TensorOp::Fill { spec, .. } = self {
+        if let TensorOp::Fill { spec, .. } | TensorOp::Compute { spec, .. } = self {
             return Ok(spec.clone());
         }
         let Some(first) = inputs.first() else { return Err(OpError::Object) };
@@ -184,7 +226,13 @@ impl TensorOp {
                 }
                 shape
             }
-            TensorOp::Cast(_) | TensorOp::Fill { .. } | TensorOp::Copy => first.shape.clone(),
+            TensorOp::Cast(_)
+            | TensorOp::Fill { .. }
+            | TensorOp::Copy
+            | TensorOp::Flip { .. }
+            | TensorOp::Scale(_)
+            | TensorOp::Offset(_)
+            | TensorOp::Compute { .. } => first.shape.clone(),
         };
         let dtype = if let TensorOp::Cast(dtype) = self { *dtype } else { first.dtype };
         count(&shape)?;

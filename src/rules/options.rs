@@ -30,6 +30,14 @@ pub enum OptionKind {
     Fill,
     /// The name of an index.
     Index,
+    /// A number that arithmetic may make of others (`1/8` is 0.125).
+    Real,
+    /// A list of indices and slices.
+    Slices,
+    /// A quoted text.
+    Text,
+    /// `h=2, two=2`.
+    Bindings,
 }
 
 impl OptionKind {
@@ -42,6 +50,10 @@ impl OptionKind {
             OptionKind::Dtype => "a dtype, such as `bf16`",
             OptionKind::Fill => "a number, `arange` or `eye`",
             OptionKind::Index => "the name of an index, such as `i`",
+            OptionKind::Real => "a number, such as `0.5`",
+            OptionKind::Slices => "a list of slices, such as `[2:, :5]`",
+            OptionKind::Text => "a quoted text",
+            OptionKind::Bindings => "sizes by name, such as `h=2, two=2`",
         }
     }
 
@@ -49,7 +61,7 @@ impl OptionKind {
     pub fn words(self) -> &'static [&'static str] {
         match self {
             OptionKind::Fill => &["arange", "eye", "inf", "nan"],
-            OptionKind::Number => &["inf", "nan"],
+            OptionKind::Number | OptionKind::Real => &["inf", "nan"],
             _ => &[],
         }
     }
@@ -59,9 +71,15 @@ impl OptionKind {
         match (self, value) {
             (OptionKind::Int, Value::Int(_))
             | (OptionKind::Dtype, Value::Dtype(_))
-            | (OptionKind::Number | OptionKind::Fill, Value::Int(_) | Value::Float(_)) => true,
+            | (OptionKind::Text, Value::Text(_))
+            | (OptionKind::Number | OptionKind::Fill | OptionKind::Real, Value::Int(_) | Value::Float(_)) => {
+                true
+            }
             (OptionKind::Ints, Value::List(values)) => {
                 values.iter().all(|value| matches!(value, Value::Int(_)))
+            }
+            (OptionKind::Slices, Value::List(values)) => {
+                values.iter().all(|value| matches!(value, Value::Int(_) | Value::Slice(..)))
             }
             (_, Value::Word(word)) => self.words().contains(&word.as_str()),
             _ => false,
@@ -88,6 +106,26 @@ impl Options {
     pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
         let Some(Value::List(values)) = self.get(name) else { return None };
         values.iter().map(|value| if let Value::Int(value) = value { Some(*value) } else { None }).collect()
+    }
+
+    /// A list of indices and slices.
+    pub fn list(&self, name: &str) -> &[Value] {
+        if let Some(Value::List(values)) = self.get(name) { values } else { &[] }
+    }
+
+    /// A number.
+    pub fn real(&self, name: &str) -> Option<f64> {
+        self.get(name).and_then(super::value::real)
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        if let Some(Value::Text(text)) = self.get(name) { Some(text) } else { None }
+    }
+
+    /// Sizes by name.
+    pub fn bindings(&self, name: &str) -> Vec<(String, i64)> {
+        if let Some(Value::Bindings(bindings)) = self.get(name) { bindings.clone() } else { Vec::new() }
     }
 
     /// A dtype.
@@ -143,4 +181,30 @@ pub fn sizes(
         sizes.insert(open, rest);
     }
     Ok(sizes)
+}
+
+/// The first step and the number of steps that an index or a slice names in a dim; negative bounds count
+/// from the end.
+///
+/// # Errors
+/// Bounds outside the dim: a part that is not there is a slip, not an empty tensor.
+pub fn range(slice: &Value, dim: usize, shape: &[u64]) -> Result<(u64, u64), OpError> {
+    let size = shape.get(dim).copied().unwrap_or_default();
+    let outside = || OpError::Range { slice: slice.to_string(), dim, shape: shape.to_vec() };
+    let bound = |bound: i64| {
+        let at = if bound < 0 { size.checked_add_signed(bound) } else { u64::try_from(bound).ok() };
+        at.filter(|at| *at <= size).ok_or_else(outside)
+    };
+    let (start, end) = match slice {
+        Value::Int(index) => {
+            let start = bound(*index)?;
+            (start, start + 1)
+        }
+        Value::Slice(start, end) => (start.map_or(Ok(0), bound)?, end.map_or(Ok(size), bound)?),
+        _ => return Err(outside()),
+    };
+    if end > size || start > end {
+        return Err(outside());
+    }
+    Ok((start, end - start))
 }

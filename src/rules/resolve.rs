@@ -167,15 +167,27 @@ impl Resolver<'_> {
 
     fn clause(&mut self, verb: &'static Verb, clause: &ast::Clause, prefix: Option<&Glob>) -> Option<Clause> {
         let errors = self.out.errors.len();
-        if let Some(assigned) = &clause.assigned {
-            self.error(RuleErrorKind::Assigned { verb: verb.name }, assigned.span);
+        match &clause.assigned {
+            Some(assigned) if verb.flow != Flow::Compute => {
+                self.error(RuleErrorKind::Assigned { verb: verb.name }, assigned.span);
+            }
+            None if verb.flow == Flow::Compute => {
+                self.error(
+                    RuleErrorKind::NeedsAssigned { verb: verb.name, example: verb.example },
+                    clause.span,
+                );
+            }
+            _ => {}
         }
         let (options, over) = self.options(verb, clause);
         self.shape_of_clause(verb, clause, over.as_deref());
 
         let mut indices: Vec<&str> = over.as_deref().into_iter().collect();
         clause.condition.iter().for_each(|condition| names::numeric(condition, &mut indices));
-        options.iter().for_each(|(_, value)| names::numeric(value, &mut indices));
+        options
+            .iter()
+            .flat_map(|(_, value)| value.exprs())
+            .for_each(|expr| names::numeric(expr, &mut indices));
         for glob in &clause.templates {
             let GlobKind::Parts(parts) = &glob.kind else { continue };
             for part in parts {
@@ -188,9 +200,19 @@ impl Resolver<'_> {
         let is_let = |name: &str| lets.iter().any(|own| own == name);
         let is_index = |name: &str| indices.contains(&name) && !is_let(name);
         let known = Names { lets: &is_let, indices: &is_index };
-        let patterns = self.patterns(&clause.patterns, prefix, &known);
+        // The name that `compute` gives stands before `=`; its operands are the patterns.
+        let (operands, results);
+        let (matched, named) = match &clause.assigned {
+            Some(assigned) if verb.flow == Flow::Compute => {
+                operands = self.operands(assigned);
+                results = clause.patterns.clone();
+                (&operands, &results)
+            }
+            _ => (&clause.patterns, &clause.templates),
+        };
+        let patterns = self.patterns(matched, prefix, &known);
         let except = self.patterns(&clause.except, prefix, &known);
-        let templates = self.templates(&clause.templates, prefix);
+        let templates = self.templates(named, prefix);
         if self.out.errors.len() > errors {
             return None;
         }
@@ -201,6 +223,7 @@ impl Resolver<'_> {
             any_dtype: clause.condition.as_ref().is_some_and(|condition| mentions(condition, "dtype")),
             condition: clause.condition.clone(),
             options,
+            assigned: clause.assigned.clone(),
             over,
             prefix: prefix.cloned(),
             span: clause.span,
@@ -237,7 +260,7 @@ impl Resolver<'_> {
                 self.error(kind, *span);
             }
             Some((span, _)) if over.is_some() => self.error(RuleErrorKind::OverAndList, *span),
-            _ if (one_to_one || verb.flow == Flow::Join) && templates.len() > 1 => {
+            _ if (one_to_one || matches!(verb.flow, Flow::Join | Flow::Unify)) && templates.len() > 1 => {
                 self.error(RuleErrorKind::OneTemplate { verb: name }, templates[1].span);
             }
             None if verb.flow == Flow::Part && over.is_none() && templates.len() == 1 => {
@@ -251,8 +274,8 @@ impl Resolver<'_> {
         &mut self,
         verb: &'static Verb,
         clause: &ast::Clause,
-    ) -> (Vec<(&'static OptionRow, Expr)>, Option<String>) {
-        let mut options: Vec<(&'static OptionRow, Expr)> = Vec::new();
+    ) -> (Vec<(&'static OptionRow, Value)>, Option<String>) {
+        let mut options: Vec<(&'static OptionRow, Value)> = Vec::new();
         let mut over = None;
         for option in &clause.options {
             let name = option.name.node.as_str();
@@ -274,9 +297,8 @@ impl Resolver<'_> {
                 (Value::Expr(Expr { kind: ExprKind::Name(name), .. }), OptionKind::Index) => {
                     over = Some(name.clone())
                 }
-                (Value::Expr(value), kind) if kind != OptionKind::Index && fits(kind, value) => {
-                    options.push((row, value.clone()));
-                }
+                (Value::Bindings(_), OptionKind::Bindings) => options.push((row, option.value.clone())),
+                (Value::Expr(value), kind) if fits(kind, value) => options.push((row, option.value.clone())),
                 _ => self.error(wrong, option.name.span),
             }
         }
@@ -294,6 +316,22 @@ impl Resolver<'_> {
             }
         }
         (options, over)
+    }
+
+    /// The tensors that an expression names, each once; plain words that `let` defines are numbers.
+    fn operands(&mut self, assigned: &Expr) -> Vec<Glob> {
+        let mut operands: Vec<Glob> = Vec::new();
+        for glob in names::operands(assigned) {
+            let text = |glob: &Glob| self.sources.slice(glob.span).to_owned();
+            let is_let = names::plain(glob).is_some_and(|name| self.lets.contains(&name));
+            let again = operands.iter().any(|other| text(other) == text(glob));
+            if lists::list_of(glob).is_some() {
+                self.error(RuleErrorKind::ListHere, glob.span);
+            } else if !is_let && !again {
+                operands.push(glob.clone());
+            }
+        }
+        operands
     }
 
     fn patterns(&mut self, globs: &[Glob], prefix: Option<&Glob>, names: &Names) -> Vec<Pattern> {
@@ -339,13 +377,14 @@ impl Resolver<'_> {
                 }
             }
             if let Some(over) = over
-                && verb.flow == Flow::Join
+                && matches!(verb.flow, Flow::Join | Flow::Unify)
                 && pattern.slot(over).is_none()
             {
                 let kind = RuleErrorKind::OverUnknown { name: over.to_owned(), place: "the pattern" };
                 self.error(kind, pattern.span);
             }
         }
+        let counts = verb.options.iter().any(|row| row.name == "into");
         let into = clause.options.iter().any(|(row, _)| row.name == "into");
         match over {
             Some(over) if adds_index => {
@@ -353,7 +392,7 @@ impl Resolver<'_> {
                     let kind = RuleErrorKind::OverUnknown { name: over.to_owned(), place: "the template" };
                     self.out.errors.push(Spanned::new(kind, template.span));
                 }
-                if !into && clause.templates.iter().any(|template| template.range(over).is_none()) {
+                if counts && !into && clause.templates.iter().any(|template| template.range(over).is_none()) {
                     self.error(RuleErrorKind::OverNeedsInto { name: over.to_owned() }, clause.span);
                 }
             }
@@ -366,12 +405,14 @@ impl Resolver<'_> {
             .flat_map(|pattern| pattern.slots.iter().filter_map(|slot| slot.name.as_deref()))
             .collect();
         for (row, value) in &clause.options {
-            if self.is_no_word(row.kind, value, &captures) {
-                let kind = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
-                self.error(kind, value.span);
-                continue;
+            for expr in value.exprs() {
+                if self.is_no_word(row.kind, expr, &captures) {
+                    let kind = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
+                    self.error(kind, expr.span);
+                } else {
+                    self.check_names(expr, &captures, row.kind.words());
+                }
             }
-            self.check_names(value, &captures, row.kind.words());
         }
         if let Some(condition) = &clause.condition {
             self.check_names(condition, &captures, &[]);
@@ -427,7 +468,8 @@ impl Resolver<'_> {
         let mut used: Vec<&str> = clause.over.as_deref().into_iter().collect();
         let mut spanned = Vec::new();
         clause.condition.iter().for_each(|condition| names::of(condition, &mut spanned));
-        clause.options.iter().for_each(|(_, value)| names::of(value, &mut spanned));
+        let values = clause.options.iter().flat_map(|(_, value)| value.exprs());
+        values.for_each(|expr| names::of(expr, &mut spanned));
         clause.templates.iter().for_each(|template| spanned.extend(template.names()));
         used.extend(spanned.iter().map(|(name, _)| *name));
         for pattern in &clause.patterns {
@@ -450,14 +492,18 @@ impl Resolver<'_> {
 
 /// Whether a written value can be of the kind, as far as its form shows.
 fn fits(kind: OptionKind, value: &Expr) -> bool {
-    match &value.kind {
-        ExprKind::List(items) => {
-            kind == OptionKind::Ints && !items.iter().any(|item| matches!(item.kind, ExprKind::Slice(..)))
+    use OptionKind as Kind;
+    match (&value.kind, kind) {
+        (_, Kind::Index | Kind::Bindings) => false,
+        (ExprKind::List(_), Kind::Slices) => true,
+        (ExprKind::List(items), Kind::Ints) => {
+            !items.iter().any(|item| matches!(item.kind, ExprKind::Slice(..)))
         }
-        ExprKind::Text(_) | ExprKind::Slice(..) => false,
-        ExprKind::Integer(_) => matches!(kind, OptionKind::Int | OptionKind::Number | OptionKind::Fill),
-        ExprKind::Float(_) => matches!(kind, OptionKind::Number | OptionKind::Fill),
-        ExprKind::Name(name) if name.parse::<Dtype>().is_ok() => kind == OptionKind::Dtype,
+        (ExprKind::List(_) | ExprKind::Slice(..), _) => false,
+        (ExprKind::Text(_), kind) => kind == Kind::Text,
+        (ExprKind::Integer(_), kind) => matches!(kind, Kind::Int | Kind::Number | Kind::Fill | Kind::Real),
+        (ExprKind::Float(_), kind) => matches!(kind, Kind::Number | Kind::Fill | Kind::Real),
+        (ExprKind::Name(name), kind) if name.parse::<Dtype>().is_ok() => kind == Kind::Dtype,
         _ => true,
     }
 }

@@ -20,6 +20,8 @@ pub enum Value {
     List(Vec<Value>),
     /// `2:`, `:5`, `0:3`.
     Slice(Option<i64>, Option<i64>),
+    /// `h=2, two=2`.
+    Bindings(Vec<(String, i64)>),
 }
 
 impl fmt::Display for Value {
@@ -42,6 +44,11 @@ impl fmt::Display for Value {
                 let show = |bound: &Option<i64>| bound.map(|bound| bound.to_string()).unwrap_or_default();
                 write!(f, "{}:{}", show(start), show(end))
             }
+            Value::Bindings(bindings) => {
+                let shown: Vec<String> =
+                    bindings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                f.write_str(&shown.join(", "))
+            }
         }
     }
 }
@@ -58,6 +65,7 @@ impl Value {
             Value::Word(_) => "a word",
             Value::List(_) => "a list",
             Value::Slice(..) => "a slice",
+            Value::Bindings(_) => "sizes by name",
         }
     }
 }
@@ -96,6 +104,8 @@ pub enum ValueErrorKind {
     Sqrt { value: i64 },
     #[error("`{function}` is not a function")]
     UnknownFunction { function: String },
+    #[error("`{function}` is not a function of tensors")]
+    UnknownTensorFunction { function: String },
     #[error("`{function}` takes {takes}")]
     Arguments { function: String, takes: &'static str },
     #[error("index {index} lies beyond the {total} that the groups hold")]
@@ -114,6 +124,9 @@ impl ValueErrorKind {
         Some(match self {
             ValueErrorKind::Rest { .. } => "write `//` to round down".into(),
             ValueErrorKind::ShapesDiffer { .. } => "narrow the pattern to tensors of one shape".into(),
+            ValueErrorKind::UnknownTensorFunction { .. } => {
+                "functions of tensors are transpose, sum, mean and norm".into()
+            }
             ValueErrorKind::UnknownFunction { .. } => {
                 "functions are sum, len, min, max, sqrt, group, within, shape(PATTERN), count(PATTERN)".into()
             }
@@ -207,6 +220,34 @@ pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, ValueError> {
         }
     };
     Ok(value)
+}
+
+/// Evaluates arithmetic on real numbers, in which `1/8` is 0.125.
+///
+/// # Errors
+/// As [`evaluate`], and where it comes to no number.
+pub fn real_number(expr: &Expr, scope: &dyn Scope) -> Result<f64, ValueError> {
+    if let ExprKind::Binary(left, op, right) = &expr.kind
+        && matches!(op.node, BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide)
+    {
+        let (left, right) = (real_number(left, scope)?, real_number(right, scope)?);
+        return Ok(match op.node {
+            BinaryOp::Add => left + right,
+            BinaryOp::Subtract => left - right,
+            BinaryOp::Multiply => left * right,
+            _ => left / right,
+        });
+    }
+    if let ExprKind::Unary(UnaryOp::Minus, operand) = &expr.kind {
+        return Ok(-real_number(operand, scope)?);
+    }
+    if let ExprKind::Call(function, arguments) = &expr.kind
+        && let ("sqrt", [argument]) = (function.node.as_str(), arguments.as_slice())
+    {
+        return Ok(real_number(argument, scope)?.sqrt());
+    }
+    let value = evaluate(expr, scope)?;
+    real(&value).ok_or_else(|| wrong(&value, "a number", expr.span))
 }
 
 /// Evaluates an expression that must come to a whole number.

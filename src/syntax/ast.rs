@@ -127,6 +127,16 @@ pub enum Value {
     Bindings(Vec<(Word, Expr)>),
 }
 
+impl Value {
+    /// The expressions in the value.
+    pub fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Value::Expr(expr) => vec![expr],
+            Value::Bindings(bindings) => bindings.iter().map(|(_, expr)| expr).collect(),
+        }
+    }
+}
+
 /// A pattern or a template as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Glob {

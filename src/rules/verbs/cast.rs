@@ -36,3 +36,11 @@ pub(in crate::rules) fn castable(dtype: Dtype) -> bool {
     use Dtype::{Bf16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
     matches!(dtype, F64 | F32 | F16 | Bf16 | I64 | I32 | I16 | I8 | U64 | U32 | U16 | U8 | Bool)
 }
+
+/// Refuses operands whose dtype has no values to compute with.
+pub(super) fn values_of(call: &Call) -> Result<(), OpError> {
+    match call.inputs.iter().find(|(_, spec)| !spec.dtype.is_float() || !castable(spec.dtype)) {
+        None => Ok(()),
+        Some((_, spec)) => Err(OpError::NotReal { dtype: spec.dtype }),
+    }
+}

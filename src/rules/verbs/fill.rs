@@ -36,7 +36,7 @@ fn build(call: &Call) -> Result<Vec<Term>, OpError> {
     Ok(vec![Term::Op(TensorOp::Fill { value, spec: TensorSpec { dtype, shape } }, Vec::new())])
 }
 
-fn check(value: FillValue, dtype: Dtype, shape: &[u64]) -> Result<(), OpError> {
+pub(super) fn check(value: FillValue, dtype: Dtype, shape: &[u64]) -> Result<(), OpError> {
     let range = |value: String| Err(OpError::FillRange { value, dtype });
     let bits = dtype.bits();
     match value {

@@ -19,6 +19,7 @@ pub(super) static VERB: Verb = Verb {
 };
 
 fn build(call: &Call) -> Result<Vec<Term>, OpError> {
+    same_dtype(call)?;
     let dim = call.dim()?;
     let Some(((first, first_spec), others)) = call.inputs.split_first() else { return Ok(Vec::new()) };
     let outside = |shape: &[u64]| {
@@ -35,15 +36,21 @@ fn build(call: &Call) -> Result<Vec<Term>, OpError> {
                 dim,
             });
         }
-        if spec.dtype != first_spec.dtype {
-            return Err(OpError::JoinDtypes {
-                first: (*first).to_owned(),
-                first_dtype: first_spec.dtype,
-                second: (*second).to_owned(),
-                second_dtype: spec.dtype,
-            });
-        }
     }
     let operands = (0..call.inputs.len()).map(Term::Input).collect();
     Ok(vec![Term::Op(TensorOp::Concat { dim }, operands)])
+}
+
+/// Refuses operands of different dtypes: a join never casts.
+pub(super) fn same_dtype(call: &Call) -> Result<(), OpError> {
+    let Some(((first, first_spec), others)) = call.inputs.split_first() else { return Ok(()) };
+    match others.iter().find(|(_, spec)| spec.dtype != first_spec.dtype) {
+        None => Ok(()),
+        Some((second, spec)) => Err(OpError::JoinDtypes {
+            first: (*first).to_owned(),
+            first_dtype: first_spec.dtype,
+            second: (*second).to_owned(),
+            second_dtype: spec.dtype,
+        }),
+    }
 }

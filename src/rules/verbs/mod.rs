@@ -5,20 +5,35 @@
 
 mod assert;
 mod cast;
+mod compute;
 mod copy;
 mod drop;
 mod fill;
+mod flip;
 mod keep;
 mod leave;
 mod merge;
+mod offset;
+mod pad;
 mod permute;
+mod rearrange;
 mod rename;
+mod repeat;
 mod reshape;
+mod scale;
+mod select;
+mod slice;
 mod split;
+mod stack;
+mod tie;
 mod transpose;
+mod unify;
+mod unstack;
+mod untie;
 
 pub(super) use cast::castable;
 
+use super::formula::Formula;
 use super::op::{OpError, Term};
 use super::options::{OptionRow, Options};
 use crate::tensor::TensorSpec;
@@ -29,13 +44,27 @@ pub static VERBS: &[&Verb] = &[
     &drop::VERB,
     &keep::VERB,
     &copy::VERB,
+    &tie::VERB,
+    &untie::VERB,
+    &unify::VERB,
     &split::VERB,
     &merge::VERB,
+    &stack::VERB,
+    &unstack::VERB,
     &reshape::VERB,
     &transpose::VERB,
     &permute::VERB,
+    &rearrange::VERB,
+    &slice::VERB,
+    &pad::VERB,
+    &repeat::VERB,
+    &select::VERB,
+    &flip::VERB,
     &cast::VERB,
     &fill::VERB,
+    &scale::VERB,
+    &offset::VERB,
+    &compute::VERB,
     &leave::VERB,
     &assert::VERB,
 ];
@@ -70,12 +99,18 @@ pub enum Flow {
     Part,
     /// Several keys in, one out.
     Join,
+    /// Several keys with equal bytes in, one out.
+    Unify,
     /// The key stays, and others are added.
     Add,
+    /// The key stays, and others become names of its tensor.
+    Tie,
     /// The keys go.
     Remove,
     /// All other keys go.
     Keep,
+    /// Several keys in by an expression over them, one out.
+    Compute,
     /// Keys are added beside matches, or for keys that the target has and the state lacks.
     Fill,
     /// Keys of the target are left out on purpose.
@@ -104,6 +139,8 @@ pub enum Doubt {
     Order,
     /// A result of the operand's own shape could be another arrangement.
     Arrangement,
+    /// Nothing shows that the elements went where they should.
+    Always,
 }
 
 /// What a verb is applied to.
@@ -114,6 +151,10 @@ pub struct Call<'a> {
     pub outputs: usize,
     /// The options' values.
     pub options: &'a Options,
+    /// The expression after `=`.
+    pub formula: Option<&'a Formula>,
+    /// The key of the result, where there is one.
+    pub output: Option<&'a str>,
     /// Whether the clause's condition speaks of dtypes, and so chooses them itself.
     pub any_dtype: bool,
 }

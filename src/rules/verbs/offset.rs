@@ -1,0 +1,22 @@
+//! `offset`: adds a number, in f64 with one rounding.
+
+use super::{Call, Doubt, Flow, Templates, Verb};
+use crate::rules::op::{OpError, TensorOp, Term};
+use crate::rules::options::{OptionKind, OptionRow};
+
+pub(super) static VERB: Verb = Verb {
+    name: "offset",
+    summary: "adds a number, with one rounding",
+    example: "offset **.norm.weight by 1.0",
+    flow: Flow::Each,
+    templates: Templates::Optional,
+    options: &[OptionRow { name: "by", kind: OptionKind::Real, required: true }],
+    doubt: Doubt::None,
+    build,
+};
+
+fn build(call: &Call) -> Result<Vec<Term>, OpError> {
+    let by = call.options.real("by").unwrap_or_default();
+    super::cast::values_of(call)?;
+    Ok(vec![Term::of(TensorOp::Offset(by), Term::Input(0))])
+}
