@@ -4,13 +4,18 @@
 //! returns one only if every check holds, so what reaches `apply` is proved.
 
 mod arena;
+mod arguments;
+mod assert;
+mod combine;
 mod doubt;
 mod execute;
 mod hits;
 mod join;
 mod json;
+mod missing;
 mod modules;
 mod problem;
+mod produce;
 mod render;
 mod scope;
 mod state;

@@ -1,56 +1,17 @@
 //! The plan against the target: what is missing, unexpected, of another shape or dtype.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::execute::Planner;
-use super::hits::value_problem;
 use super::problem::{Problem, ProblemKind};
-use super::scope::OfMatch;
-use super::state::State;
 use super::{Output, suggest};
-use crate::keyset::{Key, KeyInfo, KeySet, fold, fold_specs, nearest};
-use crate::rules::value::truth;
-use crate::rules::{Clause, Match, Matcher, Pattern};
+use crate::keyset::{Key, KeyInfo, KeySet, fold, fold_specs};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// How many folded lines a message shows of one kind before it counts the rest.
 const SHOWN: usize = 12;
 /// How many pairs of equal shape are shown with the way they went.
 const EXAMPLES: usize = 4;
-
-/// The target's keys that the state lacks, with their specs.
-pub(super) fn missing(target: &KeySet, state: &State) -> Vec<(Key, TensorSpec)> {
-    let keys = target.iter().filter(|(key, _)| state.find(key).is_none());
-    keys.map(|(key, info)| (key.clone(), info.spec.clone())).collect()
-}
-
-/// A pattern over the target's missing keys, with what its clause says of the matches.
-pub(super) struct Wanted<'a> {
-    pub clause: &'a Clause,
-    /// The pattern with the values of `let` names.
-    pub pattern: &'a Pattern,
-    /// Whether it is the clause's first, with which `except` is judged.
-    pub first: bool,
-    /// Whether no match is fine.
-    pub optional: bool,
-}
-
-/// A pattern over the target's missing keys that matches none of them.
-pub(super) fn unmatched(pattern: &Pattern, target: Option<&KeySet>, state: &State) -> Problem {
-    let problem = Problem::new(ProblemKind::TargetUnmatched { pattern: pattern.text.clone() }, pattern.span);
-    let Some(target) = target else { return problem };
-    let matcher = Matcher::new(pattern);
-    if let Some((key, _)) = target.iter().find(|(key, _)| matcher.is_match(key)) {
-        return problem.note(format!("`{key}` is a key of the target, and it is produced already"));
-    }
-    let missing = target.iter().map(|(key, _)| &**key).filter(|key| state.find(key).is_none());
-    let near = nearest(&pattern.text, missing, 3);
-    if near.is_empty() {
-        return problem.note("the target has no missing key");
-    }
-    let near: Vec<String> = near.iter().map(|key| format!("`{key}`")).collect();
-    problem.help(format!("the nearest missing keys are {}", near.join(", ")))
-}
 
 /// The outcome of the comparison.
 #[derive(Default)]
@@ -103,89 +64,6 @@ impl Planner<'_> {
             outputs,
             left: target.iter().map(|(key, _)| key).filter(|key| left.contains(*key)).cloned().collect(),
         }
-    }
-
-    /// The target keys that `leave` names.
-    fn left(&mut self, target: &KeySet) -> HashSet<Key> {
-        let mut left = HashSet::new();
-        for (clause, optional) in std::mem::take(&mut self.leave) {
-            for (index, pattern) in clause.patterns.iter().enumerate() {
-                let wanted = Wanted { clause: &clause, pattern, first: index == 0, optional };
-                let keys = self.wanted(&wanted, missing(target, &self.state));
-                left.extend(keys.into_iter().map(|(key, ..)| key));
-            }
-        }
-        left
-    }
-
-    /// Those of `candidates` that a pattern over missing keys takes, past `except` and `where`.
-    pub fn wanted(
-        &mut self,
-        wanted: &Wanted,
-        candidates: Vec<(Key, TensorSpec)>,
-    ) -> Vec<(Key, TensorSpec, Match)> {
-        let (pattern, clause) = (wanted.pattern, wanted.clause);
-        let outer = self.outer(clause.prefix.as_ref());
-        let except: Vec<Pattern> =
-            clause.except.iter().map(|except| except.with_values(&|name| outer.text(name))).collect();
-        let except: Vec<Matcher> = except.iter().map(Matcher::new).collect();
-        let (mut problems, mut taken, mut matched) = (Vec::new(), Vec::new(), Vec::new());
-        if wanted.first && !wanted.optional {
-            let unused = clause.except.iter().zip(&except);
-            let known = |except: &Matcher| match self.target {
-                Some(target) => target.iter().any(|(key, _)| except.is_match(key)),
-                None => candidates.iter().any(|(key, _)| except.is_match(key)),
-            };
-            let unused = unused.filter(|(_, except)| !known(except));
-            problems.extend(unused.map(|(except, _)| {
-                Problem::new(ProblemKind::ExceptUnmatched { pattern: except.text.clone() }, except.span)
-            }));
-        }
-        let matcher = Matcher::new(pattern);
-        for (key, spec) in candidates {
-            let ways = match matcher.ways(&key) {
-                Ok(ways) if ways.is_empty() => continue,
-                Ok(ways) => ways,
-                Err(_) => {
-                    problems
-                        .push(Problem::new(ProblemKind::TooManyWays { key: key.to_string() }, pattern.span));
-                    continue;
-                }
-            };
-            matched.push(key.clone());
-            if except.iter().any(|except| except.is_match(&key)) {
-                continue;
-            }
-            for way in ways {
-                let scope = OfMatch { outer: &outer, pattern, way: &way, spec: &spec, index: None };
-                match clause.condition.as_ref().map_or(Ok(true), |condition| truth(condition, &scope)) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        taken.push((key, spec, way));
-                        break;
-                    }
-                    Err(error) => {
-                        problems.push(*value_problem(&key, error));
-                        break;
-                    }
-                }
-            }
-        }
-        if matched.is_empty() && !wanted.optional {
-            problems.push(unmatched(pattern, self.target, &self.state));
-        } else if taken.is_empty() && problems.is_empty() && !wanted.optional {
-            let keys: Vec<String> = fold(matched.iter().map(|key| &**key))
-                .into_iter()
-                .map(|fold| format!("`{}`", fold.pattern))
-                .collect();
-            let (pattern_text, by_where) = (pattern.text.clone(), clause.condition.is_some());
-            let kind = ProblemKind::AllTakenOut { pattern: pattern_text, keys: keys.join(", "), by_where };
-            problems.push(
-                Problem::new(kind, pattern.span).help("a `?` behind the verb says that no match is fine"),
-            );
-        }
-        self.problems.append(&mut problems);
-        taken
     }
 
     /// Whether a tensor is as the target wants it; reports where it is not.
