@@ -43,6 +43,14 @@ pub enum ApplyError {
         /// The other.
         second: String,
     },
+    /// A key that no output takes.
+    #[error("`{key}` belongs to none of the outputs")]
+    NoOutput {
+        /// The key.
+        key: String,
+        /// What the keys of the outputs begin with.
+        prefixes: Vec<String>,
+    },
     /// The entry is no plain tensor, and a statement computes with it.
     #[error("`{key}` is {what}: its elements cannot be computed with")]
     Opaque {
@@ -61,6 +69,7 @@ impl ApplyError {
             ApplyError::Assertion { .. } => "assertion",
             ApplyError::Unequal { .. } => "unequal-tensors",
             ApplyError::Tied { .. } => "tied-tensors",
+            ApplyError::NoOutput { .. } => "no-output",
             ApplyError::Opaque { .. } => "opaque-tensor",
         }
     }
@@ -80,6 +89,13 @@ impl ApplyError {
             ApplyError::Tied { second, .. } => Some(format!(
                 "`drop {second}` if the model ties it itself, or give it storage of its own: `untie {second}`"
             )),
+            ApplyError::NoOutput { prefixes, .. } => {
+                let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
+                Some(format!(
+                    "outputs take the keys under their names: a key begins with {}",
+                    prefixes.join(" or ")
+                ))
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ mod error;
 mod fill;
 mod layout;
 mod map;
+mod outputs;
 mod stream;
 mod ties;
 
@@ -22,13 +23,15 @@ use crate::formats::{
     self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
     StateDict, Written,
 };
-use crate::plan::{ExprId, Plan, renamed_modules};
+use crate::plan::{ExprId, Plan};
 use stream::Stream;
 
 /// How an output is written.
 pub struct Destination<'a> {
     /// Where it goes.
     pub path: &'a Path,
+    /// The name whose keys it takes, where there are several outputs: `r0` takes `r0.w` as `w`.
+    pub name: Option<&'a str>,
     /// In which format.
     pub format: Format,
     /// How it takes its place.
@@ -57,42 +60,60 @@ pub fn output_bytes(plans: &[Plan]) -> u64 {
 
 /// Applies plans to the checkpoint that they were made for: one for each of its dicts, in their order.
 ///
+/// Several outputs appear once all of them are complete. There is a report for each.
+///
 /// # Errors
-/// Where a value is not as a rule says, tied tensors cannot be written, or reading or writing fails.
-/// The output does not appear then.
+/// Where a value is not as a rule says, tied tensors cannot be written, a key belongs to no output, or
+/// reading or writing fails. No output appears then.
 pub fn apply(
     plans: &[Plan],
     source: &Checkpoint,
-    destination: &Destination,
+    destinations: &[Destination],
     progress: &dyn Progress,
-) -> Result<Report, ApplyError> {
-    let format = destination.format;
-    let made = plans.iter().zip(&source.dicts).map(|(plan, dict)| Made::new(plan, dict, format));
-    let made = made.collect::<Result<Vec<Made>, ApplyError>>()?;
-    let output = Output {
-        source,
-        format,
-        dicts: made.iter().map(Made::dict).collect(),
-        record: destination.record.clone(),
-        weights_only: destination.weights_only,
-        progress,
-    };
-    let written = formats::write(&output, destination.path, &destination.placement)?;
-    let tied_left_out = made.iter().flat_map(|made| made.tied_left_out.iter().cloned()).collect();
-    Ok(Report { written, tied_left_out })
+) -> Result<Vec<Report>, ApplyError> {
+    for plan in plans {
+        outputs::each_has_one(plan, destinations)?;
+    }
+    for (plan, dict) in plans.iter().zip(&source.dicts) {
+        assertion::check(plan, dict)?;
+    }
+    let mut staged = Vec::with_capacity(destinations.len());
+    for destination in destinations {
+        let made = plans.iter().zip(&source.dicts).map(|(plan, dict)| Made::new(plan, dict, destination));
+        let made = made.collect::<Result<Vec<Made>, ApplyError>>()?;
+        let output = Output {
+            source,
+            format: destination.format,
+            dicts: made.iter().map(Made::dict).collect(),
+            record: destination.record.clone(),
+            weights_only: destination.weights_only,
+            progress,
+        };
+        let file = formats::stage(&output, destination.path, &destination.placement)?;
+        let tied_left_out = made.into_iter().flat_map(|made| made.tied_left_out).collect();
+        staged.push((file, destination, tied_left_out));
+    }
+    let reports = staged.into_iter().map(|(file, destination, tied_left_out)| {
+        let written = file.commit(&destination.placement)?;
+        Ok(Report { written, tied_left_out })
+    });
+    reports.collect()
 }
 
 /// One dict of the output before it is written.
 struct Made<'a> {
     plan: &'a Plan,
     source: &'a StateDict,
-    tensors: Vec<Tensor<'a>>,
+    /// What the plan's keys begin with that the output's do not.
+    prefix: String,
+    tensors: Vec<Tensor>,
     tied_left_out: Vec<String>,
 }
 
 /// A tensor of the output, and where its bytes come from.
-struct Tensor<'a> {
-    output: &'a crate::plan::Output,
+struct Tensor {
+    key: String,
+    expr: ExprId,
     from: From,
 }
 
@@ -106,17 +127,19 @@ enum From {
 }
 
 impl<'a> Made<'a> {
-    fn new(plan: &'a Plan, source: &'a StateDict, format: Format) -> Result<Self, ApplyError> {
-        assertion::check(plan, source)?;
+    fn new(plan: &'a Plan, source: &'a StateDict, destination: &Destination) -> Result<Self, ApplyError> {
+        let format = destination.format;
         let flat = format == Format::Safetensors;
         if flat {
             ties::refuse(plan, source)?;
         }
+        let prefix = outputs::prefix(destination);
         let mut first: HashMap<ExprId, usize> = HashMap::new();
         let (mut tensors, mut tied_left_out) = (Vec::new(), Vec::new());
         for output in plan.outputs() {
+            let Some(key) = output.key.strip_prefix(prefix.as_str()) else { continue };
             if flat && output.tied {
-                tied_left_out.push(output.key.to_string());
+                tied_left_out.push(key.to_owned());
                 continue;
             }
             let from = match (first.get(&output.expr), kept(plan, source, format, output.expr)) {
@@ -127,9 +150,9 @@ impl<'a> Made<'a> {
                 }
             };
             first.entry(output.expr).or_insert(tensors.len());
-            tensors.push(Tensor { output, from });
+            tensors.push(Tensor { key: key.to_owned(), expr: output.expr, from });
         }
-        Ok(Made { plan, source, tensors, tied_left_out })
+        Ok(Made { plan, source, prefix, tensors, tied_left_out })
     }
 
     fn dict(&self) -> OutputDict<'_> {
@@ -138,13 +161,16 @@ impl<'a> Made<'a> {
                 From::Kept(entry) => Content::Kept { entry: *entry },
                 From::Tied(to) => Content::Tied { to: *to },
                 From::Stream(stream) => {
-                    let like = self.plan.arena().sources(tensor.output.expr).first().copied();
+                    let like = self.plan.arena().sources(tensor.expr).first().copied();
                     Content::Produced { tensor: stream.as_ref(), like }
                 }
             };
-            OutputTensor { key: tensor.output.key.to_string(), content }
+            OutputTensor { key: tensor.key.clone(), content }
         });
-        OutputDict { tensors: tensors.collect(), modules: renamed_modules(self.plan, &self.source.modules) }
+        OutputDict {
+            tensors: tensors.collect(),
+            modules: outputs::modules(self.plan, self.source, &self.prefix),
+        }
     }
 }
 
@@ -152,6 +178,8 @@ impl<'a> Made<'a> {
 fn kept(plan: &Plan, source: &StateDict, format: Format, expr: ExprId) -> Option<usize> {
     let index = plan.arena().source(expr)?;
     match &source.entries.get(index)?.data {
+        // A torch file takes over objects of its own source alone.
+        _ if format == Format::TorchZip && !source.is_own(index) => None,
         EntryData::Stored(tensor) if format == Format::Safetensors && !tensor.is_contiguous() => None,
         _ => Some(index),
     }

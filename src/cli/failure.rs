@@ -50,6 +50,7 @@ impl Failure {
             | FormatError::Exists { .. }
             | FormatError::ManyDicts { .. }
             | FormatError::DictsOverlap { .. }
+            | FormatError::SharedKey { .. }
             | FormatError::OneDictOnly { .. }
             | FormatError::NoTensors { .. } => Exit::Usage,
             FormatError::CannotHold { .. }

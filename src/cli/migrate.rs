@@ -1,17 +1,18 @@
 //! `migrate --rules FILE INPUT -o OUT`: the main job.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::apply::{self, ApplyError, Destination, Report};
+use crate::apply::{self, ApplyError, Destination};
 use crate::diagnostic::{Diagnostic, printable};
-use crate::formats::{Checkpoint, Format, Placement, Replace};
+use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
 use crate::plan::Plan;
-use crate::quantity::{counted, size};
 
 use super::bar::Bar;
+use super::done::Done;
+use super::named::Named;
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal, place};
 
@@ -20,9 +21,10 @@ use super::{Exit, Failure, Terminal, place};
 pub struct MigrateArgs {
     #[command(flatten)]
     plan: PlanArgs,
-    /// The new checkpoint; its extension says the format (.safetensors, or .pt .pth .ckpt .bin)
-    #[arg(short, long, value_name = "OUT", required_unless_present_any = ["in_place", "dry_run"], conflicts_with = "in_place")]
-    output: Option<PathBuf>,
+    /// The new checkpoint; its extension says the format (.safetensors, or .pt .pth .ckpt .bin). Several
+    /// take the keys under their names: `-o r0=a.pt -o r1=b.pt`
+    #[arg(short, long, value_name = "[NAME=]OUT", required_unless_present_any = ["in_place", "dry_run"], conflicts_with = "in_place", value_parser = Named::parser())]
+    output: Vec<Named>,
     /// Put the new checkpoint in the place of the old one, which is kept under another name
     #[arg(long, requires = "backup")]
     in_place: bool,
@@ -64,11 +66,9 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.dry_run {
         return super::plan::show(&args.plan, args.json, args.verbose, terminal);
     }
-    let place = place::of(args.plan.input.as_deref(), args.output.as_deref(), args.backup.as_deref())?;
-    let format = match &args.output {
-        Some(output) => Some(Format::from_extension(output)?),
-        None => None,
-    };
+    let place = place::of(&args.plan.inputs, &args.output, args.backup.as_deref())?;
+    let formats = args.output.iter().map(|output| Format::from_extension(&output.path));
+    let formats = formats.collect::<Result<Vec<Format>, FormatError>>()?;
     let placement = Placement {
         replace: if args.force || args.in_place { Replace::Force } else { Replace::Never },
         sync: !args.no_sync,
@@ -85,126 +85,39 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     let changes = plans.iter().any(|plan| !plan.changes_nothing());
     let record = (!args.no_record && changes).then(|| record(&args.plan, plans));
-    let destination = Destination {
-        path: place.output(),
-        format: format.unwrap_or(checkpoint.format),
+    let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
+        path: &output.path,
+        name: output.name.as_deref(),
+        format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
         weights_only: args.weights_only,
-        record,
-    };
+        record: record.clone(),
+    });
+    let destinations: Vec<Destination> = destinations.collect();
     let bar = Bar::new(apply::output_bytes(plans), args.quiet || args.json);
     let backup = place.back_up()?;
-    let report = apply::apply(plans, checkpoint, &destination, &bar);
+    let reports = apply::apply(plans, checkpoint, &destinations, &bar);
     bar.finish();
-    let report = match report {
-        Ok(report) => report,
+    let reports = match reports {
+        Ok(reports) => reports,
         Err(error) => {
             backup.undo();
             return Err(refusal(&error, prepared));
         }
     };
-    let done = Done { args, plans, checkpoint, destination: &destination, report: &report };
-    done.tell(terminal)?;
+    let done = Done {
+        plans,
+        checkpoint,
+        destinations: &destinations,
+        reports: &reports,
+        weights_only: args.weights_only,
+    };
+    if args.json {
+        terminal.print(&format!("{:#}\n", done.json()))?;
+    } else if !args.quiet {
+        terminal.tell(&done.text());
+    }
     Ok(Exit::Done)
-}
-
-/// A migration that was carried out.
-struct Done<'a> {
-    args: &'a MigrateArgs,
-    plans: &'a [Plan],
-    checkpoint: &'a Checkpoint,
-    destination: &'a Destination<'a>,
-    report: &'a Report,
-}
-
-impl Done<'_> {
-    /// Tells what was done.
-    fn tell(&self, terminal: &Terminal) -> Result<(), Failure> {
-        if self.args.json {
-            return terminal.print(&format!("{:#}\n", self.json()));
-        }
-        if !self.args.quiet {
-            terminal.tell(&self.text());
-        }
-        Ok(())
-    }
-
-    /// What else the file holds, kept or left out.
-    fn others(&self) -> (Vec<&str>, Vec<&str>) {
-        let others = self.checkpoint.others.iter().map(|other| other.path.as_str()).collect();
-        if self.args.weights_only { (Vec::new(), others) } else { (others, Vec::new()) }
-    }
-
-    fn json(&self) -> Value {
-        let (kept, left_out) = self.others();
-        let dicts: Vec<Value> = self
-            .plans
-            .iter()
-            .zip(&self.checkpoint.dicts)
-            .map(|(plan, dict)| {
-                let counts = plan.counts();
-                json!({
-                    "at": dict.at.name(),
-                    "tensors": plan.outputs().len(),
-                    "kept": counts.kept,
-                    "renamed": counts.renamed,
-                    "computed": counts.computed,
-                    "filled": counts.filled,
-                    "dropped": counts.dropped,
-                    "target": plan.target(),
-                })
-            })
-            .collect();
-        json!({
-            "output": self.destination.path,
-            "bytes": self.report.written.bytes,
-            "dicts": dicts,
-            "others_kept": kept,
-            "others_left_out": left_out,
-        })
-    }
-
-    fn text(&self) -> String {
-        let name = printable(&self.destination.path.display().to_string());
-        let bytes = size(self.report.written.bytes);
-        let mut text = match self.plans {
-            [plan] => format!("{name}: {}, {bytes}\n", plan.summary()),
-            plans => {
-                let lines = plans.iter().zip(&self.checkpoint.dicts);
-                let lines = lines.map(|(plan, dict)| format!("  {}: {}\n", dict.at.name(), plan.summary()));
-                format!("{name}, {bytes}\n{}", lines.collect::<String>())
-            }
-        };
-        let (kept, left_out) = self.others();
-        for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
-            if !names.is_empty() {
-                let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
-                text.push_str(&format!("{what}: {}\n", names.join(", ")));
-            }
-        }
-        if !self.report.tied_left_out.is_empty() {
-            let keys = self.report.tied_left_out.join(", ");
-            text.push_str(&format!("left out, the model ties them itself: {}\n", printable(&keys)));
-        }
-        let changes = self.plans.iter().any(|plan| !plan.changes_nothing());
-        if changes && kept.iter().any(|name| name.contains("optim")) {
-            text.push_str(
-                "note: optimizer state is by parameter order and stays as it is; it fits if the new model has \
-                 its parameters in the old order\n",
-            );
-        }
-        if changes && self.plans.iter().any(|plan| plan.target().is_none()) {
-            text.push_str("note: there was no target, so nothing shows that a model will load it\n");
-        }
-        let unproved: usize = self.plans.iter().map(|plan| plan.unproved().len()).sum();
-        if unproved > 0 {
-            let statements = counted(unproved, "statement");
-            text.push_str(&format!(
-                "note: the shapes do not prove {statements}; `migrate plan` names them\n"
-            ));
-        }
-        text
-    }
 }
 
 fn already(

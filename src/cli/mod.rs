@@ -9,17 +9,20 @@ use crate::keyset::nearest_word;
 
 mod bar;
 pub mod diff;
+mod done;
 mod exit;
 mod failure;
 pub mod inspect;
 pub mod keys;
 pub mod migrate;
+mod named;
 mod place;
 pub mod plan;
 mod prepare;
 mod rule_file;
 pub mod target;
 mod terminal;
+mod towards;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -31,6 +34,7 @@ Examples:
   migrate --rules fix.rules old.pt -o new.safetensors --target model.safetensors --weights-only
   migrate plan --rules v1_to_v2.rules old.ckpt            what it would do, and what is not proved
   migrate --rules v1_to_v2.rules old.ckpt --in-place --backup .bak
+  migrate --rules tp.rules r0=mp_00.pth r1=mp_01.pth -o whole.pth --no-target
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file

@@ -1,4 +1,4 @@
-//! Where an output goes, and that the input survives it.
+//! Where outputs go, and that the input survives them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -7,77 +7,90 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::Diagnostic;
 use crate::formats::{FormatError, Placement, Replace};
 
+use super::named::Named;
 use super::{Exit, Failure};
 
-/// Where an output goes.
+/// Where the outputs go.
 pub(super) struct Place {
-    output: PathBuf,
+    outputs: Vec<Named>,
     backup: Option<PathBuf>,
 }
 
 /// A second name for the input, made before the first name is given to the output.
 pub(super) struct Backup(Option<PathBuf>);
 
+fn usage(message: String, help: &str) -> Failure {
+    Failure::new(Exit::Usage, Diagnostic::error("output", message).help(help))
+}
+
 /// The place that the command line names; `backup` is the suffix of an in-place run.
 ///
 /// # Errors
-/// Where the output would be the input.
-pub(super) fn of(
-    input: Option<&Path>,
-    output: Option<&Path>,
-    backup: Option<&str>,
-) -> Result<Place, Failure> {
-    let usage = |message: String, help: &str| {
-        Failure::new(Exit::Usage, Diagnostic::error("output", message).help(help))
-    };
-    let input = input.unwrap_or(Path::new(""));
-    match (output, backup) {
-        (Some(output), _) if same_file(input, output) => Err(usage(
-            format!("the output `{}` is the input", output.display()),
-            "choose another name, or write `--in-place --backup .bak`",
-        )),
-        (Some(output), _) => Ok(Place { output: output.to_owned(), backup: None }),
-        (None, Some(suffix)) if suffix.is_empty() || suffix.contains('/') => Err(usage(
-            format!("`{suffix}` is no suffix for a file name"),
-            "write, for example, `--backup .bak`",
-        )),
-        (None, suffix) => {
-            let mut name = input.as_os_str().to_owned();
-            name.push(suffix.unwrap_or(".bak"));
-            Ok(Place { output: input.to_owned(), backup: Some(PathBuf::from(name)) })
+/// Where an output would be an input or another output, and where several have no names.
+pub(super) fn of(inputs: &[Named], outputs: &[Named], backup: Option<&str>) -> Result<Place, Failure> {
+    if outputs.is_empty() {
+        return in_place(inputs, backup.unwrap_or(".bak"));
+    }
+    for (index, output) in outputs.iter().enumerate() {
+        let path = output.path.display();
+        if inputs.iter().any(|input| same_file(&input.path, &output.path)) {
+            let help = "choose another name, or write `--in-place --backup .bak`";
+            return Err(usage(format!("the output `{path}` is the input"), help));
+        }
+        if outputs.len() > 1 && output.name.is_none() {
+            let help = "write `-o r0=a.pt -o r1=b.pt`: each takes the keys under its name";
+            return Err(usage(format!("the output `{path}` is one of several and has no name"), help));
+        }
+        let before = &outputs[..index];
+        if before.iter().any(|other| other.name == output.name || same_file(&other.path, &output.path)) {
+            let help = "each output has a name and a file of its own";
+            return Err(usage(format!("the output `{path}` is named twice"), help));
         }
     }
+    Ok(Place { outputs: outputs.to_vec(), backup: None })
+}
+
+fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure> {
+    let [Named { name: None, path: input }] = inputs else {
+        let help = "write `-o FILE`";
+        return Err(usage("only a single input without a name can be replaced in place".to_owned(), help));
+    };
+    if suffix.is_empty() || suffix.contains('/') {
+        let help = "write, for example, `--backup .bak`";
+        return Err(usage(format!("`{suffix}` is no suffix for a file name"), help));
+    }
+    let mut backup = input.as_os_str().to_owned();
+    backup.push(suffix);
+    let outputs = vec![Named { name: None, path: input.clone() }];
+    Ok(Place { outputs, backup: Some(PathBuf::from(backup)) })
 }
 
 impl Place {
-    /// The path that the output will have.
-    pub fn output(&self) -> &Path {
-        &self.output
+    /// The outputs with the paths that they will have.
+    pub fn outputs(&self) -> &[Named] {
+        &self.outputs
     }
 
     /// Refuses early what could only be refused after all the work.
     ///
     /// # Errors
-    /// Where the output or the backup exists and must not be replaced.
+    /// Where an output or the backup exists and must not be replaced.
     pub fn check(&self, placement: &Placement) -> Result<(), Failure> {
-        let taken = match &self.backup {
-            Some(backup) => backup.symlink_metadata().is_ok().then_some(backup),
-            None => (placement.replace == Replace::Never && self.output.symlink_metadata().is_ok())
-                .then_some(&self.output),
-        };
-        match taken {
-            Some(path) if self.backup.is_some() => {
-                let diagnostic = Diagnostic::error(
-                    "output-exists",
-                    format!("the backup `{}` exists already", path.display()),
-                );
-                Err(Failure::new(
-                    Exit::Usage,
-                    diagnostic.help("choose another suffix, or move the old backup away"),
-                ))
+        let taken = |path: &Path| path.symlink_metadata().is_ok();
+        match &self.backup {
+            Some(backup) if taken(backup) => {
+                let message = format!("the backup `{}` exists already", backup.display());
+                let diagnostic = Diagnostic::error("output-exists", message);
+                let help = "choose another suffix, or move the old backup away";
+                Err(Failure::new(Exit::Usage, diagnostic.help(help)))
             }
-            Some(path) => Err(FormatError::Exists { path: path.clone() }.into()),
-            None => Ok(()),
+            None if placement.replace == Replace::Never => {
+                match self.outputs.iter().find(|output| taken(&output.path)) {
+                    Some(output) => Err(FormatError::Exists { path: output.path.clone() }.into()),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
         }
     }
 
@@ -86,10 +99,12 @@ impl Place {
     /// # Errors
     /// Where the file system refuses both a hard link and a copy.
     pub fn back_up(&self) -> Result<Backup, Failure> {
-        let Some(backup) = &self.backup else { return Ok(Backup(None)) };
+        let (Some(backup), [output]) = (&self.backup, self.outputs.as_slice()) else {
+            return Ok(Backup(None));
+        };
         // Not every file system has hard links; a copy serves there.
-        if fs::hard_link(&self.output, backup).is_err() {
-            fs::copy(&self.output, backup).map_err(|source| FormatError::Io {
+        if fs::hard_link(&output.path, backup).is_err() {
+            fs::copy(&output.path, backup).map_err(|source| FormatError::Io {
                 path: backup.clone(),
                 doing: "write",
                 source,

@@ -1,19 +1,21 @@
 //! What applying and planning share: rules, input and target from the command line to a proved plan.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::{self, Checkpoint, Limits};
+use crate::formats::{self, Checkpoint, Limits, Part};
 use crate::keyset::{Difference, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind};
 use crate::quantity::counted;
 use crate::rules::RuleSet;
 use crate::source::Sources;
 
+use super::named::Named;
 use super::rule_file::{self, RuleFile};
 use super::target::{keyset_of, load_keyset, tied_keys};
+use super::towards;
 use super::{Exit, Failure};
 
 /// Which rules run over which checkpoint, towards which target.
@@ -22,13 +24,14 @@ pub struct PlanArgs {
     /// The rule file
     #[arg(long, value_name = "FILE", required = true)]
     pub rules: Option<PathBuf>,
-    /// The checkpoint to migrate
-    #[arg(value_name = "INPUT", required = true)]
-    pub input: Option<PathBuf>,
-    /// The keys that the model wants: a checkpoint or a .keys.yaml; without it, `v2.keys.yaml` beside a rule
-    /// file whose header says `migration v1 -> v2`
-    #[arg(long, value_name = "FILE", conflicts_with = "no_target")]
-    pub target: Option<PathBuf>,
+    /// The checkpoint to migrate; several are shards of one, or, as `NAME=INPUT`, put their keys under
+    /// their names
+    #[arg(value_name = "[NAME=]INPUT", required = true, num_args = 1.., value_parser = Named::parser())]
+    pub inputs: Vec<Named>,
+    /// The keys that the model wants: a checkpoint or a .keys.yaml (`NAME=FILE` for each of several
+    /// outputs); without it, `v2.keys.yaml` beside a rule file whose header says `migration v1 -> v2`
+    #[arg(long, value_name = "[NAME=]FILE", conflicts_with = "no_target", value_parser = Named::parser())]
+    pub target: Vec<Named>,
     /// Go without a target: nothing then shows that a model will load the result
     #[arg(long)]
     pub no_target: bool,
@@ -64,20 +67,20 @@ pub(super) enum Outcome {
 /// # Errors
 /// Rules that do not parse or resolve, unreadable files, and what the plans cannot prove.
 pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
-    let (Some(rules_path), Some(input)) = (&args.rules, &args.input) else {
+    let Some(rules_path) = args.rules.as_ref().filter(|_| !args.inputs.is_empty()) else {
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
     };
     let RuleFile { rules, sources, mut warnings } = rule_file::load(rules_path, &args.set)?;
-    let dicts = Dicts::open(input, args.at.as_deref(), &rules)?;
+    let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
-    let target = target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
+    let target = towards::target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
     let main = match rules.steps.is_empty() {
         true => tied_keys(checkpoint, checkpoint.main_dict()),
         false => keyset_of(checkpoint)?,
     };
-    let from = migration.and_then(|migration| beside(rules_path, &migration.from));
+    let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
     if let Some(path) = from
         && !target.as_ref().is_some_and(|target| main.same_tensors(target))
     {
@@ -133,8 +136,7 @@ struct Dicts {
 }
 
 impl Dicts {
-    fn open(input: &Path, at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
-        let limits = Limits::default();
+    fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
         let mut names: Vec<String> = match at {
             Some(at) => vec![at.to_owned()],
             None => rules.dicts.clone(),
@@ -142,7 +144,7 @@ impl Dicts {
         let blocks: Vec<&str> = rules.block_dicts();
         if names.is_empty() && !blocks.is_empty() {
             // What stands outside blocks is about the dict that is found by itself.
-            names.push(formats::open(input, &[], &limits)?.main_dict().at.name());
+            names.push(open_all(inputs, &[])?.main_dict().at.name());
         }
         let whole_file = names.len().max(1);
         for block in blocks {
@@ -151,7 +153,7 @@ impl Dicts {
             }
         }
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
-        let checkpoint = formats::open(input, &paths, &limits)?;
+        let checkpoint = open_all(inputs, &paths)?;
         Ok(Dicts { checkpoint, names, whole_file })
     }
 
@@ -161,35 +163,15 @@ impl Dicts {
     }
 }
 
-/// The target: as given, or beside the rule file under the version's name.
-fn target(args: &PlanArgs, rules: &Path, to: Option<&str>) -> Result<Option<KeySet>, Failure> {
-    if args.no_target {
-        return Ok(None);
+/// Opens the inputs as one checkpoint.
+fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
+    let mut parts = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let checkpoint = formats::open(&input.path, at, &Limits::default())?;
+        parts.push(Part { name: input.name.clone(), checkpoint });
     }
-    if let Some(path) = &args.target {
-        return load_keyset(path, None).map(Some);
-    }
-    if let Some(path) = to.and_then(|version| beside(rules, version)) {
-        return load_keyset(&path, None).map(Some);
-    }
-    let message = match to {
-        Some(version) => format!("no target: there is no `{version}.keys.yaml` beside `{}`", rules.display()),
-        None => "no target: nothing says which keys the model wants".to_owned(),
-    };
-    let diagnostic = Diagnostic::error("no-target", message)
-        .help("write `--target FILE`: a checkpoint of the new model, or its key set (`migrate keys CKPT -o v2.keys.yaml`)")
-        .help("write `--no-target` to go without, knowingly");
-    Err(Failure::new(Exit::Usage, diagnostic))
-}
-
-/// The key set of a version beside the rule file, where there is one.
-fn beside(rules: &Path, version: &str) -> Option<PathBuf> {
-    // A version is a name, never a path.
-    if version.contains(['/', '\\']) {
-        return None;
-    }
-    let path = rules.with_file_name(format!("{version}.keys.yaml"));
-    path.is_file().then_some(path)
+    let none = || Failure::new(Exit::Usage, Diagnostic::error("usage", "a checkpoint is needed"));
+    formats::join(parts)?.ok_or_else(none)
 }
 
 /// The problem of a checkpoint that is not the version which the header names. Dtypes may differ: a

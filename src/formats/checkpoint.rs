@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::atomic::{AtomicFile, Placement, Replace};
+use super::join::Further;
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
 use super::{Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors};
@@ -101,6 +102,8 @@ pub struct Checkpoint {
     pub metadata: IndexMap<String, String>,
     /// What else the file holds beside the chosen dicts.
     pub others: Vec<Other>,
+    /// The further files where several were joined; their tensors are among those of `dicts`.
+    pub further: Vec<Further>,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -117,10 +120,27 @@ pub struct StateDict {
     pub entries: Vec<Entry>,
     /// The module paths in its `_metadata`, in order.
     pub modules: Vec<String>,
+    /// What [`join()`](super::join) has put before the keys of the checkpoint's own file: `r0.`, or nothing.
+    pub prefix: String,
+    /// How many entries, from the front, lie in the checkpoint's own file; all, where absent.
+    pub(super) own: Option<usize>,
+}
+
+impl StateDict {
+    /// Whether an entry lies in the checkpoint's own file, and not in one that was joined to it.
+    pub fn is_own(&self, entry: usize) -> bool {
+        self.own.is_none_or(|own| entry < own)
+    }
 }
 
 /// What [`Checkpoint::main_dict`] gives where there is none.
-static NO_DICT: StateDict = StateDict { at: DictPath(Vec::new()), entries: Vec::new(), modules: Vec::new() };
+static NO_DICT: StateDict = StateDict {
+    at: DictPath(Vec::new()),
+    entries: Vec::new(),
+    modules: Vec::new(),
+    prefix: String::new(),
+    own: None,
+};
 
 impl Checkpoint {
     pub(super) fn new(path: &Path, format: Format, dicts: Vec<StateDict>) -> Self {
@@ -130,6 +150,7 @@ impl Checkpoint {
             dicts,
             metadata: IndexMap::new(),
             others: Vec::new(),
+            further: Vec::new(),
             globals: Vec::new(),
             has_metadata: false,
             document: None,
@@ -141,18 +162,21 @@ impl Checkpoint {
         self.dicts.first().unwrap_or(&NO_DICT)
     }
 
-    /// Reads every storage that has a recorded CRC and compares.
+    /// Reads every storage that has a recorded CRC and compares, also those of further files.
     ///
     /// torch does not check this: a damaged file loads silently. [`write()`] checks its source by
-    /// itself; further inputs of one output are the caller's to check.
+    /// itself.
     ///
     /// # Errors
     /// [`FormatError::Crc`] naming the first damaged entry, and where reading fails.
     pub fn verify(&self) -> Result<(), FormatError> {
-        match &self.document {
-            Some(document) => document.verify(&Default::default()),
-            None => Ok(()),
-        }
+        self.documents().try_for_each(|document| document.verify(&Default::default()))
+    }
+
+    /// The torch files that it was read from.
+    fn documents(&self) -> impl Iterator<Item = &Document> {
+        let further = self.further.iter().filter_map(|further| further.document.as_deref());
+        self.document.as_deref().into_iter().chain(further)
     }
 }
 
@@ -318,7 +342,33 @@ pub struct Written {
     pub bytes: u64,
 }
 
+/// An output that is complete and not yet in its place; dropped, it is gone.
+#[derive(Debug)]
+pub struct Staged {
+    file: AtomicFile,
+    written: Written,
+}
+
+impl Staged {
+    /// Puts the output in its place.
+    ///
+    /// # Errors
+    /// Where something is there that must not be replaced, and where the system refuses.
+    pub fn commit(self, placement: &Placement) -> Result<Written, FormatError> {
+        self.file.commit(placement)?;
+        Ok(self.written)
+    }
+}
+
 /// Writes an output; it appears whole or not at all.
+///
+/// # Errors
+/// As [`stage`], and as [`Staged::commit`].
+pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Written, FormatError> {
+    stage(output, path, placement)?.commit(placement)
+}
+
+/// Writes an output beside its place, so that several can appear together.
 ///
 /// The source's storages are checked against their recorded CRCs at the same time, in a second
 /// thread: a damaged source gives no output.
@@ -326,7 +376,7 @@ pub struct Written {
 /// # Errors
 /// Where the format cannot hold the output, the source is damaged, the path is taken, or the system
 /// refuses.
-pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Written, FormatError> {
+pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Staged, FormatError> {
     if placement.replace == Replace::Never && path.symlink_metadata().is_ok() {
         return Err(FormatError::Exists { path: path.to_owned() });
     }
@@ -334,8 +384,8 @@ pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     let file = AtomicFile::create(path)?;
     let stop = std::sync::atomic::AtomicBool::new(false);
     let bytes = std::thread::scope(|scope| {
-        let document = output.source.document.as_deref();
-        let verifier = document.map(|document| scope.spawn(|| document.verify(&stop)));
+        let check = || output.source.documents().try_for_each(|document| document.verify(&stop));
+        let verifier = output.source.documents().next().map(|_| scope.spawn(check));
         let mut out = OutputFile::new(path, file.file(), output.progress);
         let written = match output.format {
             Format::Safetensors => safetensors::write(output, &mut out),
@@ -357,8 +407,7 @@ pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
         }
         Ok(out.position())
     })?;
-    file.commit(placement)?;
-    Ok(Written { bytes })
+    Ok(Staged { file, written: Written { bytes } })
 }
 
 /// Checks that the output has a dict for each of the source's, and can hold as many.

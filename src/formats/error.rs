@@ -137,6 +137,16 @@ pub enum FormatError {
         /// What is wrong, as the rest of the sentence.
         what: String,
     },
+    /// One key in two files that are read as one.
+    #[error("`{key}` is in `{}` and in `{}`", first.display(), second.display())]
+    SharedKey {
+        /// The key.
+        key: String,
+        /// The file that came first.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+    },
     /// One key twice in a file.
     #[error("`{}` holds the key `{key}` twice", path.display())]
     DuplicateKey {
@@ -298,6 +308,11 @@ impl FormatError {
             FormatError::NoTensors { there, .. } => {
                 there.first().map(|first| format!("write, for example, --at {first}"))
             }
+            FormatError::SharedKey { .. } => Some(
+                "shards share no key; to join what several files hold under one key, give each a name, as in \
+                 `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules"
+                    .to_owned(),
+            ),
             FormatError::DictsOverlap { first, overlap, .. } => Some(overlap.help(first)),
             FormatError::OneDictOnly { dicts, weights_only, .. } => {
                 let options: Vec<String> = dicts.iter().map(|dict| format!("--at {dict}")).collect();
@@ -338,6 +353,7 @@ impl FormatError {
             FormatError::ManyDicts { .. } => "many-dicts",
             FormatError::NoTensors { .. } => "no-tensors",
             FormatError::DictsOverlap { .. } => "dicts-overlap",
+            FormatError::SharedKey { .. } => "shared-key",
             FormatError::OneDictOnly { .. } => "one-dict-only",
             FormatError::CannotHold { .. } => "cannot-hold",
             FormatError::OpaqueEntry { .. } => "opaque-entry",

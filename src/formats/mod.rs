@@ -9,6 +9,7 @@ mod atomic;
 mod checkpoint;
 mod error;
 mod foreign;
+mod join;
 pub mod keys_yaml;
 mod output;
 mod pytorch;
@@ -21,9 +22,10 @@ mod tests;
 pub use atomic::{AtomicFile, Placement, Replace};
 pub use checkpoint::{
     Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputDict, OutputTensor,
-    StateDict, Written, open, write,
+    Staged, StateDict, Written, open, stage, write,
 };
 pub use error::{FormatError, Overlap};
 pub use foreign::Foreign;
+pub use join::{Further, Part, join};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};

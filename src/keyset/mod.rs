@@ -81,6 +81,15 @@ impl KeySet {
         self.keys.iter()
     }
 
+    /// The same keys with a text before each, ties included.
+    pub fn under(self, prefix: &str) -> KeySet {
+        let within = |key: &Key| Key::from(format!("{prefix}{key}"));
+        let keys = self.keys.iter().map(|(key, info)| {
+            (within(key), KeyInfo { tied: info.tied.as_ref().map(within), ..info.clone() })
+        });
+        KeySet { keys: keys.collect(), name: self.name, origin: self.origin }
+    }
+
     /// Whether both have the same keys with the same dtypes and shapes, in whatever order.
     pub fn same_tensors(&self, other: &KeySet) -> bool {
         self.len() == other.len()

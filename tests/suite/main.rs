@@ -11,5 +11,6 @@ mod properties;
 mod readme;
 mod reference;
 mod safetensors;
+mod several;
 mod snapshots;
 mod tensors;

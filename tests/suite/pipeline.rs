@@ -59,12 +59,13 @@ pub fn apply(folder: &Folder, plan: &Plan, source: &Checkpoint) -> Result<Vec<u8
     let path = folder.path("out.safetensors");
     let destination = Destination {
         path: &path,
+        name: None,
         format: Format::Safetensors,
         placement: Placement { replace: Replace::Force, sync: false },
         weights_only: false,
         record: None,
     };
-    apply::apply(std::slice::from_ref(plan), source, &destination, &Silent)
+    apply::apply(std::slice::from_ref(plan), source, &[destination], &Silent)
         .map_err(|error| error.to_string())?;
     Ok(std::fs::read(path).unwrap())
 }

@@ -12,7 +12,8 @@ use crate::tensors::{self, Tensor};
 /// The block `keys` below a block `rules` has sections, each a word on a line of its own with indented
 /// lines below it: `before` (the source), `target`, `options` (of the command line), and `after` (the
 /// whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
-/// as everywhere in these tests; a line of `after` without values stands for any, and `KEY = KEY` is that
+/// as everywhere in these tests; `before r0` and `before r1` are inputs under these names, `after r0` and
+/// `after r1` outputs. A line of `after` without values stands for any, and `KEY = KEY` is that
 /// tensor of the source, byte for byte.
 struct Example {
     line: usize,
@@ -77,33 +78,63 @@ impl Example {
         self.sections.get(section).map(Vec::as_slice)
     }
 
+    /// The sections whose names begin with a word, each with the file's name on the command line.
+    fn files(&self, word: &str, path: &str) -> Vec<(String, &[String])> {
+        let sections = self.sections.iter().filter_map(|(section, lines)| {
+            let name = section.strip_prefix(word)?.trim();
+            let name = if name.is_empty() { path.to_owned() } else { format!("{name}={name}_{path}") };
+            Some((name, lines.as_slice()))
+        });
+        sections.collect()
+    }
+
     /// Runs the example; an error says what differs.
     fn run(&self) -> Result<(), String> {
         let folder = Folder::new();
-        let before = self.lines("before").ok_or("no section `before`")?.join("\n");
         folder.write("v1_to_v2.rules", &self.rules);
-        folder.tensors("v1.safetensors", &before);
-        let mut arguments =
-            vec!["--rules", "v1_to_v2.rules", "v1.safetensors", "-o", "v2.safetensors", "--no-record"];
+        let mut arguments = vec!["--rules".to_owned(), "v1_to_v2.rules".to_owned(), "--no-record".to_owned()];
+        let mut before = Vec::new();
+        for (name, lines) in self.files("before", "v1.safetensors") {
+            let path = name.split_once('=').map_or(name.as_str(), |(_, path)| path);
+            folder.tensors(path, &lines.join("\n"));
+            before.extend(folder.tensors_of(path));
+            arguments.push(name);
+        }
+        if before.is_empty() {
+            return Err("no section `before`".to_owned());
+        }
         match self.lines("target") {
             Some(target) => {
                 folder.tensors("target.safetensors", &target.join("\n"));
-                arguments.extend(["--target", "target.safetensors"]);
+                arguments.extend(["--target".to_owned(), "target.safetensors".to_owned()]);
             }
-            None => arguments.push("--no-target"),
+            None => arguments.push("--no-target".to_owned()),
         }
+        let mut outputs = self.files("after", "v2.safetensors");
+        if outputs.is_empty() {
+            outputs.push(("v2.safetensors".to_owned(), &[]));
+        }
+        arguments.extend(outputs.iter().flat_map(|(name, _)| ["-o".to_owned(), name.clone()]));
         let options = self.lines("options").unwrap_or_default();
-        arguments.extend(options.iter().flat_map(|options| options.split_whitespace()));
+        arguments.extend(options.iter().flat_map(|options| options.split_whitespace()).map(str::to_owned));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let ran = folder.run(&arguments);
-        self.judge(&ran, &folder, &tensors::parse(&before))
+        self.judge(&ran, &folder, &before, &outputs)
     }
 
-    fn judge(&self, ran: &Ran, folder: &Folder, before: &[Tensor]) -> Result<(), String> {
+    fn judge(
+        &self,
+        ran: &Ran,
+        folder: &Folder,
+        before: &[Tensor],
+        outputs: &[(String, &[String])],
+    ) -> Result<(), String> {
         let first_lines = |level: &str| -> Vec<&str> {
             ran.stderr.lines().filter(|line| line.starts_with(&format!("{level}["))).collect()
         };
+        let path = |name: &str| name.split_once('=').map_or(name.to_owned(), |(_, path)| path.to_owned());
         if let Some(refused) = self.lines("refused") {
-            if ran.exit == 0 || folder.has("v2.safetensors") {
+            if ran.exit == 0 || outputs.iter().any(|(name, _)| folder.has(&path(name))) {
                 return Err("it is not refused".to_owned());
             }
             return same(&first_lines("error"), refused);
@@ -112,12 +143,13 @@ impl Example {
             return Err(format!("it is refused:\n{}", ran.stderr));
         }
         same(&first_lines("warning"), self.lines("warned").unwrap_or_default())?;
-        let found = folder.tensors_of("v2.safetensors");
-        let after = self.lines("after").ok_or("neither `after` nor `refused`")?;
-        if found.len() == after.len() && after.iter().all(|line| is_in(&found, line, before)) {
-            return Ok(());
+        for (name, after) in outputs {
+            let found = folder.tensors_of(&path(name));
+            if found.len() != after.len() || !after.iter().all(|line| is_in(&found, line, before)) {
+                return Err(format!("the output is\n{}", tensors::to_text(&found)));
+            }
         }
-        Err(format!("the output is\n{}", tensors::to_text(&found)))
+        Ok(())
     }
 }
 

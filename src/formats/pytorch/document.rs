@@ -177,7 +177,8 @@ impl Document {
                 module_versions(&self.graph, chosen.node).map(|versions| self.graph.items(versions));
             let modules = versions.iter().flatten().filter_map(|item| self.graph.text(item.0));
             let modules = modules.map(|text| text.into_owned()).collect();
-            state_dicts.push(StateDict { at: DictPath(chosen.place.path.clone()), entries, modules });
+            let at = DictPath(chosen.place.path.clone());
+            state_dicts.push(StateDict { at, entries, modules, ..StateDict::default() });
         }
         self.dicts = chosen;
         Ok(state_dicts)

@@ -49,7 +49,8 @@ fn is_unchanged(wanted: &OutputDict<'_>, source: &StateDict) -> bool {
         }
         Content::Produced { .. } | Content::Tied { .. } => false,
     };
-    wanted.tensors.len() == source.entries.len()
+    source.prefix.is_empty()
+        && wanted.tensors.len() == source.entries.len()
         && wanted.tensors.iter().enumerate().all(kept)
         && source.modules.iter().all(|module| new_paths(wanted, module) == std::slice::from_ref(module))
 }

@@ -1,0 +1,114 @@
+//! What a migration that was carried out says of itself.
+
+use serde_json::{Value, json};
+
+use crate::apply::{Destination, Report};
+use crate::diagnostic::printable;
+use crate::formats::Checkpoint;
+use crate::plan::Plan;
+use crate::quantity::{counted, size};
+
+/// A migration that was carried out.
+pub(super) struct Done<'a> {
+    pub plans: &'a [Plan],
+    pub checkpoint: &'a Checkpoint,
+    pub destinations: &'a [Destination<'a>],
+    /// One for each destination.
+    pub reports: &'a [Report],
+    pub weights_only: bool,
+}
+
+impl Done<'_> {
+    /// What else the inputs hold: kept, and left out.
+    fn others(&self) -> (Vec<String>, Vec<String>) {
+        let own = self.checkpoint.others.iter().map(|other| other.path.clone()).collect();
+        let mut left_out = Vec::new();
+        for further in &self.checkpoint.further {
+            let file = further.path.display();
+            left_out.extend(further.others.iter().map(|other| format!("{file}: {}", other.path)));
+        }
+        if self.weights_only { (Vec::new(), [own, left_out].concat()) } else { (own, left_out) }
+    }
+
+    /// The outcome for machines.
+    pub fn json(&self) -> Value {
+        let (kept, left_out) = self.others();
+        let outputs = self.destinations.iter().zip(self.reports);
+        let outputs: Vec<Value> = outputs
+            .map(|(destination, report)| json!({ "path": destination.path, "bytes": report.written.bytes }))
+            .collect();
+        let dicts = self.plans.iter().zip(&self.checkpoint.dicts).map(|(plan, dict)| {
+            let counts = plan.counts();
+            json!({
+                "at": dict.at.name(),
+                "tensors": plan.outputs().len(),
+                "kept": counts.kept,
+                "renamed": counts.renamed,
+                "computed": counts.computed,
+                "filled": counts.filled,
+                "dropped": counts.dropped,
+                "target": plan.target(),
+            })
+        });
+        json!({
+            "outputs": outputs,
+            "dicts": dicts.collect::<Vec<Value>>(),
+            "others_kept": kept,
+            "others_left_out": left_out,
+        })
+    }
+
+    /// The outcome for people.
+    pub fn text(&self) -> String {
+        let outputs = self.destinations.iter().zip(self.reports).map(|(destination, report)| {
+            let name = printable(&destination.path.display().to_string());
+            (name, size(report.written.bytes))
+        });
+        let outputs: Vec<(String, String)> = outputs.collect();
+        let mut text = match (outputs.as_slice(), self.plans) {
+            ([(name, bytes)], [plan]) => format!("{name}: {}, {bytes}\n", plan.summary()),
+            (outputs, plans) => {
+                let outputs = outputs.iter().map(|(name, bytes)| format!("{name}, {bytes}\n"));
+                let dicts = plans.iter().zip(&self.checkpoint.dicts);
+                let dicts = dicts.map(|(plan, dict)| match plans.len() {
+                    1 => format!("  {}\n", plan.summary()),
+                    _ => format!("  {}: {}\n", dict.at.name(), plan.summary()),
+                });
+                outputs.chain(dicts).collect()
+            }
+        };
+        let (kept, left_out) = self.others();
+        for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
+            if !names.is_empty() {
+                let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
+                text.push_str(&format!("{what}: {}\n", names.join(", ")));
+            }
+        }
+        let tied: Vec<&str> =
+            self.reports.iter().flat_map(|report| &report.tied_left_out).map(String::as_str).collect();
+        if !tied.is_empty() {
+            text.push_str(&format!(
+                "left out, the model ties them itself: {}\n",
+                printable(&tied.join(", "))
+            ));
+        }
+        let changes = self.plans.iter().any(|plan| !plan.changes_nothing());
+        if changes && kept.iter().any(|name| name.contains("optim")) {
+            text.push_str(
+                "note: optimizer state is by parameter order and stays as it is; it fits if the new model has \
+                 its parameters in the old order\n",
+            );
+        }
+        if changes && self.plans.iter().any(|plan| plan.target().is_none()) {
+            text.push_str("note: there was no target, so nothing shows that a model will load it\n");
+        }
+        let unproved: usize = self.plans.iter().map(|plan| plan.unproved().len()).sum();
+        if unproved > 0 {
+            let statements = counted(unproved, "statement");
+            text.push_str(&format!(
+                "note: the shapes do not prove {statements}; `migrate plan` names them\n"
+            ));
+        }
+        text
+    }
+}

@@ -1,0 +1,69 @@
+//! Several files as one checkpoint: shards, and inputs under names of their own.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::pytorch::Document;
+use super::{Checkpoint, FormatError, Other};
+
+/// One of several files that are read as one.
+pub struct Part {
+    /// What its keys are put under: `r0` makes `r0.w` of `w`.
+    pub name: Option<String>,
+    /// The file.
+    pub checkpoint: Checkpoint,
+}
+
+/// What is known of a file that was joined to another one.
+#[derive(Debug)]
+pub struct Further {
+    /// The file as the user named it.
+    pub path: PathBuf,
+    /// What it holds beside tensors, which no output takes over.
+    pub others: Vec<Other>,
+    pub(super) document: Option<Arc<Document>>,
+}
+
+/// Reads several files as one checkpoint, dict by dict; everything beside tensors is that of the first.
+///
+/// # Errors
+/// [`FormatError::SharedKey`] where two files have one key.
+pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
+    let mut parts = parts.into_iter();
+    let Some(first) = parts.next() else { return Ok(None) };
+    let mut joined = first.checkpoint;
+    // Which file a key is of, by dict.
+    let mut holders: Vec<HashMap<String, PathBuf>> = vec![HashMap::new(); joined.dicts.len()];
+    let prefix = prefix(first.name);
+    for (dict, holders) in joined.dicts.iter_mut().zip(&mut holders) {
+        dict.own = Some(dict.entries.len());
+        dict.prefix.clone_from(&prefix);
+        for entry in &mut dict.entries {
+            entry.key.insert_str(0, &prefix);
+            holders.insert(entry.key.clone(), joined.path.clone());
+        }
+    }
+    for Part { name, checkpoint } in parts {
+        let prefix = self::prefix(name);
+        for ((dict, holders), more) in joined.dicts.iter_mut().zip(&mut holders).zip(checkpoint.dicts) {
+            for mut entry in more.entries {
+                entry.key.insert_str(0, &prefix);
+                if let Some(first) = holders.insert(entry.key.clone(), checkpoint.path.clone()) {
+                    return Err(FormatError::SharedKey { key: entry.key, first, second: checkpoint.path });
+                }
+                dict.entries.push(entry);
+            }
+        }
+        for (key, value) in checkpoint.metadata {
+            joined.metadata.entry(key).or_insert(value);
+        }
+        let (path, others, document) = (checkpoint.path, checkpoint.others, checkpoint.document);
+        joined.further.push(Further { path, others, document });
+    }
+    Ok(Some(joined))
+}
+
+fn prefix(name: Option<String>) -> String {
+    name.map(|name| name + ".").unwrap_or_default()
+}
