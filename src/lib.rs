@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod cli;
 pub mod diagnostic;
+pub mod edit;
 pub mod formats;
 pub mod keyset;
 pub mod plan;

@@ -19,6 +19,7 @@ pub use error::ApplyError;
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::edit::Edit;
 use crate::formats::{
     self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
     StateDict, Written,
@@ -36,6 +37,8 @@ pub struct Destination<'a> {
     pub format: Format,
     /// How it takes its place.
     pub placement: Placement,
+    /// Changes to what the checkpoint holds besides tensors.
+    pub edits: &'a [Edit],
     /// Whether the state dict alone is written.
     pub weights_only: bool,
     /// What is recorded of the migration, as JSON text.
@@ -86,6 +89,7 @@ pub fn apply(
             format: destination.format,
             dicts: made.iter().map(Made::dict).collect(),
             record: destination.record.clone(),
+            edits: destination.edits,
             weights_only: destination.weights_only,
             progress,
         };

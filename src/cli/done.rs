@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apply::{Destination, Report};
 use crate::diagnostic::printable;
+use crate::edit::Edit;
 use crate::formats::Checkpoint;
 use crate::plan::Plan;
 use crate::quantity::{counted, size};
@@ -12,6 +13,7 @@ use crate::quantity::{counted, size};
 pub(super) struct Done<'a> {
     pub plans: &'a [Plan],
     pub checkpoint: &'a Checkpoint,
+    pub edits: &'a [Edit],
     pub destinations: &'a [Destination<'a>],
     /// One for each destination.
     pub reports: &'a [Report],
@@ -53,6 +55,7 @@ impl Done<'_> {
         json!({
             "outputs": outputs,
             "dicts": dicts.collect::<Vec<Value>>(),
+            "values": self.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
             "others_kept": kept,
             "others_left_out": left_out,
         })
@@ -83,6 +86,9 @@ impl Done<'_> {
                 let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
                 text.push_str(&format!("{what}: {}\n", names.join(", ")));
             }
+        }
+        for edit in self.edits {
+            text.push_str(&format!("changed: {}\n", printable(&edit.to_string())));
         }
         let tied: Vec<&str> =
             self.reports.iter().flat_map(|report| &report.tied_left_out).map(String::as_str).collect();

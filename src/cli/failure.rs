@@ -56,6 +56,7 @@ impl Failure {
             FormatError::CannotHold { .. }
             | FormatError::OpaqueEntry { .. }
             | FormatError::OthersLost { .. }
+            | FormatError::Edit { .. }
             | FormatError::Value { .. } => Exit::Different,
             _ => Exit::Io,
         }

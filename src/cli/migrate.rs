@@ -75,7 +75,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome } = &prepared;
+    let Prepared { checkpoint, sources, warnings, outcome, edits, .. } = &prepared;
     if !args.quiet {
         terminal.show(warnings, sources);
     }
@@ -83,13 +83,14 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
-    let changes = plans.iter().any(|plan| !plan.changes_nothing());
+    let changes = plans.iter().any(|plan| !plan.changes_nothing()) || !edits.is_empty();
     let record = (!args.no_record && changes).then(|| record(&args.plan, plans));
     let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
         path: &output.path,
         name: output.name.as_deref(),
         format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
+        edits,
         weights_only: args.weights_only,
         record: record.clone(),
     });
@@ -108,6 +109,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let done = Done {
         plans,
         checkpoint,
+        edits,
         destinations: &destinations,
         reports: &reports,
         weights_only: args.weights_only,

@@ -27,7 +27,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome } = prepare(args)?;
+    let Prepared { checkpoint, sources, warnings, outcome, edits, edited } = prepare(args)?;
     let plans = match &outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
@@ -54,7 +54,16 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         });
         let dicts: Vec<Value> = dicts.collect();
         let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
-        let value = json!({ "format": 1, "source": checkpoint.path, "dicts": dicts, "warnings": warnings });
+        let values =
+            edits.iter().zip(&edited).map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
+        let values: Vec<Value> = values.collect();
+        let value = json!({
+            "format": 1,
+            "source": checkpoint.path,
+            "dicts": dicts,
+            "values": values,
+            "warnings": warnings,
+        });
         terminal.print(&format!("{value:#}\n"))?;
         return Ok(Exit::Done);
     }
@@ -71,6 +80,10 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         }
         text.push_str("\n\n");
         text.push_str(&plan.render(&sources, verbose));
+    }
+    for (edit, was) in edits.iter().zip(&edited) {
+        let was = was.as_ref().map_or_else(String::new, |was| format!("  (it was {was})"));
+        text.push_str(&format!("\nchanges: {}{}\n", printable(&edit.to_string()), printable(&was)));
     }
     let others: Vec<String> = checkpoint.others.iter().map(|other| printable(&other.path)).collect();
     if !others.is_empty() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
+use crate::edit::Edit;
 use crate::formats::{self, Checkpoint, Limits, Part};
 use crate::keyset::{Difference, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind};
@@ -52,6 +53,10 @@ pub(super) struct Prepared {
     pub sources: Sources,
     pub warnings: Vec<Diagnostic>,
     pub outcome: Outcome,
+    /// Changes to what the checkpoint holds besides tensors.
+    pub edits: Vec<Edit>,
+    /// What each of the values was, where there was one.
+    pub edited: Vec<Option<String>>,
 }
 
 /// What the rules come to for this checkpoint.
@@ -91,6 +96,16 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     }
     let mut plans = Vec::new();
     let mut problems = Vec::new();
+    let edits: Vec<Edit> = rules.edits.iter().map(|edit| edit.edit.clone()).collect();
+    let edited = checkpoint.check_edits(&edits).unwrap_or_else(|error| {
+        let mut diagnostic = Diagnostic::error("value-path", error.to_string());
+        if let Some(edit) = rules.edits.get(error.index) {
+            diagnostic = diagnostic.primary(edit.span, "");
+        }
+        diagnostic.helps.extend(error.help());
+        problems.push(diagnostic);
+        Vec::new()
+    });
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
         let keys = tied_keys(checkpoint, dict);
         let (name, whole_file) = dicts.role(index);
@@ -102,7 +117,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
             && let Some(target) = target
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
-            return Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome });
+            let checkpoint = dicts.checkpoint;
+            return Ok(Prepared { checkpoint, sources, warnings, outcome, edits: Vec::new(), edited });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -123,7 +139,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome })
+    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, edits, edited })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.

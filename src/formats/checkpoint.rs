@@ -11,7 +11,10 @@ use super::atomic::{AtomicFile, Placement, Replace};
 use super::join::Further;
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
-use super::{Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors};
+use super::{
+    EditError, Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors,
+};
+use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
 /// The file formats that are read and written.
@@ -173,6 +176,18 @@ impl Checkpoint {
         self.documents().try_for_each(|document| document.verify(&Default::default()))
     }
 
+    /// Checks that edits can be made in this order; says what each value was, where there was one.
+    ///
+    /// # Errors
+    /// The first edit that names no value, or no place for one.
+    pub fn check_edits(&self, edits: &[Edit]) -> Result<Vec<Option<String>>, EditError> {
+        match &self.document {
+            Some(document) if !edits.is_empty() => pytorch::check_edits(document, edits),
+            Some(_) => Ok(Vec::new()),
+            None => safetensors::edited(&self.metadata, edits).map(|(_, old)| old),
+        }
+    }
+
     /// The torch files that it was read from.
     fn documents(&self) -> impl Iterator<Item = &Document> {
         let further = self.further.iter().filter_map(|further| further.document.as_deref());
@@ -326,6 +341,8 @@ pub struct Output<'a> {
     /// What the dicts of tensors become: one for each of the source's, in the same order. A safetensors
     /// file holds one.
     pub dicts: Vec<OutputDict<'a>>,
+    /// Changes to what the source holds besides tensors; with `weights_only` they are without effect.
+    pub edits: &'a [Edit],
     /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
     /// a torch file's root dict where that is not itself the state dict.
     pub record: Option<String>,

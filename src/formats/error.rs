@@ -6,6 +6,34 @@ use std::path::{Path, PathBuf};
 use super::Foreign;
 use crate::tensor::Dtype;
 
+/// A value that is no tensor and cannot be changed as an edit asks for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("`{value}` {what}")]
+pub struct EditError {
+    /// The number of the edit.
+    pub index: usize,
+    /// The path of the value.
+    pub value: String,
+    /// What is wrong, as the rest of the sentence.
+    pub what: String,
+    /// The keys that there are instead.
+    pub there: Vec<String>,
+}
+
+impl EditError {
+    /// Which keys there are.
+    pub fn help(&self) -> Option<String> {
+        const SHOWN: usize = 20;
+        let shown: Vec<String> = self.there.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
+        let more = self.there.len().saturating_sub(SHOWN);
+        match (shown.is_empty(), more) {
+            (true, _) => None,
+            (_, 0) => Some(format!("it has {}", shown.join(", "))),
+            (_, more) => Some(format!("it has {} and {more} more", shown.join(", "))),
+        }
+    }
+}
+
 /// A checkpoint that cannot be read, or an output that cannot be written.
 ///
 /// Every message names the file and the place in it; `help` says what to do instead, where there is
@@ -136,6 +164,14 @@ pub enum FormatError {
         key: String,
         /// What is wrong, as the rest of the sentence.
         what: String,
+    },
+    /// A value that is no tensor cannot be changed.
+    #[error("`{}`: {edit}", path.display())]
+    Edit {
+        /// The file.
+        path: PathBuf,
+        /// Which change, and why not.
+        edit: EditError,
     },
     /// One key in two files that are read as one.
     #[error("`{key}` is in `{}` and in `{}`", first.display(), second.display())]
@@ -308,6 +344,7 @@ impl FormatError {
             FormatError::NoTensors { there, .. } => {
                 there.first().map(|first| format!("write, for example, --at {first}"))
             }
+            FormatError::Edit { edit, .. } => edit.help(),
             FormatError::SharedKey { .. } => Some(
                 "shards share no key; to join what several files hold under one key, give each a name, as in \
                  `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules"
@@ -353,6 +390,7 @@ impl FormatError {
             FormatError::ManyDicts { .. } => "many-dicts",
             FormatError::NoTensors { .. } => "no-tensors",
             FormatError::DictsOverlap { .. } => "dicts-overlap",
+            FormatError::Edit { .. } => "value-path",
             FormatError::SharedKey { .. } => "shared-key",
             FormatError::OneDictOnly { .. } => "one-dict-only",
             FormatError::CannotHold { .. } => "cannot-hold",

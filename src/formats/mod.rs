@@ -24,7 +24,7 @@ pub use checkpoint::{
     Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputDict, OutputTensor,
     Staged, StateDict, Written, open, stage, write,
 };
-pub use error::{FormatError, Overlap};
+pub use error::{EditError, FormatError, Overlap};
 pub use foreign::Foreign;
 pub use join::{Further, Part, join};
 pub use sink::{Produce, Progress, Sink};

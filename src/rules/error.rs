@@ -90,6 +90,12 @@ pub enum RuleErrorKind {
     OptimizerMode { mode: String },
     #[error("a dict is named by plain text with dots")]
     DictPath,
+    #[error("a value is named by plain text: keys and indices with dots between them")]
+    ValuePath,
+    #[error("`set` takes a text, a number, `true`, `false`, `none`, a list of them or a dict")]
+    NotPlain,
+    #[error("`{verb}` takes one path and nothing else")]
+    ValueAlone { verb: &'static str },
     #[error("`{directive}` cannot stand here")]
     Misplaced { directive: &'static str },
     #[error("`{directive}` is a word of the language that this version does not carry out")]
@@ -126,12 +132,13 @@ impl RuleErrorKind {
             Kind::UnknownOption { .. } => "unknown-option",
             Kind::MissingOption { .. } => "missing-option",
             Kind::OptionTwice { .. } => "option-twice",
-            Kind::OptionKind { .. } | Kind::Value { .. } => "option-value",
+            Kind::OptionKind { .. } | Kind::Value { .. } | Kind::NotPlain => "option-value",
             Kind::NoTemplate { .. }
             | Kind::NeedsTemplate { .. }
             | Kind::OneTemplate { .. }
             | Kind::OnePart { .. }
             | Kind::NeedsAssigned { .. }
+            | Kind::ValueAlone { .. }
             | Kind::Assigned { .. } => "statement-shape",
             Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => {
                 "misplaced-list"
@@ -201,6 +208,8 @@ impl RuleErrorKind {
                 "without the line, optimizer state stays as it is; `--weights-only` leaves it out".to_owned()
             }
             Kind::NotYet { .. } => "write the rules out in this file".to_owned(),
+            Kind::ValuePath => "quote a key that has dots or brackets: `callbacks.\"a.b\".best`".to_owned(),
+            Kind::NotPlain => "a text stands in quotes".to_owned(),
             Kind::Misplaced { .. } => "write it at the top of the file, outside of any block".to_owned(),
             Kind::EmptySegment => "quote the key if it really has an empty segment".to_owned(),
             _ => return None,

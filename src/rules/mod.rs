@@ -1,5 +1,6 @@
 //! What rules mean: statements resolved against the verb table, and no checkpoint in sight.
 
+mod edits;
 mod einops;
 mod error;
 mod lists;
@@ -37,6 +38,8 @@ pub struct RuleSet {
     /// The dicts of tensors that `in` names for the whole file, as paths with dots; none where the dict is
     /// found by itself.
     pub dicts: Vec<String>,
+    /// Changes to what the checkpoint holds besides tensors.
+    pub edits: Vec<Edit>,
     /// What the file says of optimizer state.
     pub optimizer: Option<OptimizerMode>,
 }
@@ -68,6 +71,15 @@ impl RuleSet {
         };
         RuleSet { steps: self.steps.iter().filter(acts).cloned().collect(), ..self.clone() }
     }
+}
+
+/// A `set`, `unset` or `move`, and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edit {
+    /// The change.
+    pub edit: crate::edit::Edit,
+    /// The clause.
+    pub span: Span,
 }
 
 /// `migration v1 -> v2 "why"`.

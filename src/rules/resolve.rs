@@ -6,7 +6,7 @@ use super::options::OptionKind;
 use super::pattern::{Names, Pattern};
 use super::template::Template;
 use super::verbs::{self, Flow, Templates, Verb};
-use super::{Clause, Let, Migration, OptimizerMode, OptionRow, RuleSet, Statement, Step, names};
+use super::{Clause, Let, Migration, OptimizerMode, OptionRow, RuleSet, Statement, Step, edits, names};
 use crate::keyset::nearest_word;
 use crate::source::{Sources, Span};
 use crate::syntax::ast::{self, Ast, Expr, ExprKind, Glob, GlobKind, Item, Part, Spanned, Value, Word};
@@ -155,6 +155,9 @@ impl Resolver<'_> {
             let verb = statement.verb.node.clone();
             return self.error(RuleErrorKind::UnknownVerb { verb, nearest }, statement.verb.span);
         };
+        if verb.flow == Flow::Value {
+            return self.edits(verb, statement, around);
+        }
         let prefix = around.prefix.as_ref();
         let clauses: Vec<Clause> =
             statement.clauses.iter().filter_map(|clause| self.clause(verb, clause, prefix)).collect();
@@ -163,6 +166,19 @@ impl Resolver<'_> {
         }
         let (optional, dicts, span) = (statement.optional, around.dicts.clone(), statement.span);
         self.out.rules.steps.push(Step::Statement(Statement { verb, optional, clauses, dicts, span }));
+    }
+
+    /// `set`, `unset` and `move`, which are about the file and not about one of its dicts.
+    fn edits(&mut self, verb: &'static Verb, statement: &ast::Statement, around: &Around) {
+        if around.prefix.is_some() || around.dicts.is_some() {
+            return self.error(RuleErrorKind::Misplaced { directive: verb.name }, statement.verb.span);
+        }
+        for clause in &statement.clauses {
+            let edits = edits::of_clause(verb, clause, statement.optional);
+            if let Some(edits) = self.ok(edits) {
+                self.out.rules.edits.extend(edits);
+            }
+        }
     }
 
     fn clause(&mut self, verb: &'static Verb, clause: &ast::Clause, prefix: Option<&Glob>) -> Option<Clause> {

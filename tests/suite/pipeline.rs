@@ -62,6 +62,7 @@ pub fn apply(folder: &Folder, plan: &Plan, source: &Checkpoint) -> Result<Vec<u8
         name: None,
         format: Format::Safetensors,
         placement: Placement { replace: Replace::Force, sync: false },
+        edits: &[],
         weights_only: false,
         record: None,
     };

@@ -75,8 +75,37 @@ impl<'g> Builder<'g> {
         Ok(id)
     }
 
-    fn boolean(&mut self, value: bool) -> Result<NodeId, Full> {
+    pub(super) fn none(&mut self) -> Result<NodeId, Full> {
+        self.graph.add_new_literal(&[NONE], false)
+    }
+
+    pub(super) fn boolean(&mut self, value: bool) -> Result<NodeId, Full> {
         self.graph.add_new_literal(&[if value { NEWTRUE } else { NEWFALSE }], false)
+    }
+
+    pub(super) fn float(&mut self, value: f64) -> Result<NodeId, Full> {
+        self.graph.add_new_literal(&[&[BINFLOAT][..], &value.to_be_bytes()].concat(), false)
+    }
+
+    /// A whole number, negative or not.
+    pub(super) fn signed(&mut self, value: i64) -> Result<NodeId, Full> {
+        if let Ok(value) = u64::try_from(value) {
+            return self.int(value);
+        }
+        let literal = match i32::try_from(value) {
+            Ok(value) => [&[BININT][..], &value.to_le_bytes()].concat(),
+            Err(_) => {
+                let mut bytes = value.to_le_bytes().to_vec();
+                while bytes.ends_with(&[0xff])
+                    && bytes.iter().rev().nth(1).is_some_and(|byte| byte & 0x80 != 0)
+                {
+                    bytes.pop();
+                }
+                let length = u8::try_from(bytes.len()).map_err(|_| Full)?;
+                [&[LONG1, length][..], &bytes].concat()
+            }
+        };
+        self.graph.add_new_literal(&literal, false)
     }
 
     fn int(&mut self, value: u64) -> Result<NodeId, Full> {
@@ -130,6 +159,24 @@ impl<'g> Builder<'g> {
     /// An empty dict.
     pub(super) fn dict(&mut self) -> Result<NodeId, Full> {
         self.graph.add_new_literal(&[EMPTY_DICT], true)
+    }
+
+    /// An empty list.
+    pub(super) fn list(&mut self) -> Result<NodeId, Full> {
+        self.graph.add_new_literal(&[EMPTY_LIST], true)
+    }
+
+    /// Replaces the elements of a list, in the pickler's batches.
+    pub(super) fn set_elements(&mut self, list: NodeId, elements: &[NodeId]) -> Result<(), Full> {
+        self.graph.clear_steps(list);
+        if self.graph.node(list).op == LIST {
+            self.graph.set_operands(list, &[])?;
+        }
+        for batch in elements.chunks(BATCH) {
+            let single = batch.len() == 1 && elements.len() == 1;
+            self.graph.add_step(list, if single { APPEND } else { APPENDS }, batch)?;
+        }
+        Ok(())
     }
 
     /// A contiguous tensor over a storage of its own, as `Tensor.__reduce_ex__` pickles it; returns

@@ -9,6 +9,7 @@ use super::document::{Document, module_versions};
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::PROTO;
 use super::tensors;
+use super::values;
 use crate::formats::checkpoint::{Content, EntryData, Output, OutputDict, OutputTensor, StateDict};
 use crate::formats::{Extent, FormatError, Produce};
 use crate::tensor::TensorSpec;
@@ -37,7 +38,8 @@ pub(super) struct Edited<'a> {
 pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool {
     let dicts = &output.source.dicts;
     let at_root = document.dicts.iter().all(|chosen| chosen.place.path.is_empty());
-    output.dicts.len() == dicts.len()
+    output.edits.is_empty()
+        && output.dicts.len() == dicts.len()
         && output.dicts.iter().zip(dicts).all(|(wanted, source)| is_unchanged(wanted, source))
         && (at_root || (output.record.is_none() && !output.weights_only))
 }
@@ -149,6 +151,10 @@ impl<'a> Editor<'a, '_> {
         }
         if let (true, [chosen]) = (output.weights_only, document.dicts.as_slice()) {
             return Ok(chosen.node);
+        }
+        for (index, edit) in output.edits.iter().enumerate() {
+            let made = values::make(&mut self.builder, document, index, edit);
+            made.map_err(|edit| FormatError::Edit { path: document.path.clone(), edit })?;
         }
         let beside = !document.dicts.is_empty() && document.dicts.iter().all(|chosen| chosen.node != root);
         if let (Some(record), true) = (&output.record, beside) {

@@ -14,7 +14,9 @@ mod opcode;
 mod tensors;
 #[cfg(test)]
 mod tests;
+mod values;
 mod writer;
 
 pub(super) use document::{Document, open};
+pub(super) use values::check as check_edits;
 pub(super) use writer::write;

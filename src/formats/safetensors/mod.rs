@@ -4,9 +4,11 @@
 //! forgets the order of the header; validated by the crate. Written here, since the crate's writer
 //! needs all tensors in memory and writes metadata in random order.
 
+mod metadata;
 mod reader;
 mod writer;
 
+pub(in crate::formats) use metadata::edited;
 pub(in crate::formats) use reader::open;
 pub(in crate::formats) use writer::write;
 

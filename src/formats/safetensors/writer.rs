@@ -50,7 +50,7 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
         end = end.checked_add(tensor.nbytes).ok_or_else(|| too_large(path, tensor.key))?;
         offsets.insert(tensor.key, (from, end));
     }
-    let header = header(output, &planned, &offsets);
+    let header = header(output, &planned, &offsets)?;
     if header.len() as u64 > MAX_HEADER {
         let (size, limit) = (header.len() as u64, MAX_HEADER);
         return Err(FormatError::TooLarge {
@@ -138,9 +138,17 @@ fn too_large(path: &Path, key: &str) -> FormatError {
 }
 
 /// The JSON text as the crate writes it, padded with spaces to a multiple of 8.
-fn header(output: &Output<'_>, planned: &[Planned<'_>], offsets: &HashMap<&str, (u64, u64)>) -> Vec<u8> {
-    let mut metadata = output.source.metadata.clone();
-    if output.source.format == Format::TorchZip {
+fn header(
+    output: &Output<'_>,
+    planned: &[Planned<'_>],
+    offsets: &HashMap<&str, (u64, u64)>,
+) -> Result<Vec<u8>, FormatError> {
+    let source = output.source;
+    // The edits of a torch file are about values that a safetensors file does not hold.
+    let edits = if source.format == Format::Safetensors { output.edits } else { &[] };
+    let (mut metadata, _) = super::edited(&source.metadata, edits)
+        .map_err(|edit| FormatError::Edit { path: source.path.clone(), edit })?;
+    if source.format == Format::TorchZip {
         // transformers refuses files that do not say which framework their tensors come from.
         metadata.insert("format".to_owned(), "pt".to_owned());
     }
@@ -166,7 +174,7 @@ fn header(output: &Output<'_>, planned: &[Planned<'_>], offsets: &HashMap<&str, 
     }
     let mut header = format!("{{{}}}", parts.join(",")).into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
-    header
+    Ok(header)
 }
 
 /// Takes the bytes of one tensor.

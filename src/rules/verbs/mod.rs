@@ -13,6 +13,7 @@ mod flip;
 mod keep;
 mod leave;
 mod merge;
+mod r#move;
 mod offset;
 mod pad;
 mod permute;
@@ -22,12 +23,14 @@ mod repeat;
 mod reshape;
 mod scale;
 mod select;
+mod set;
 mod slice;
 mod split;
 mod stack;
 mod tie;
 mod transpose;
 mod unify;
+mod unset;
 mod unstack;
 mod untie;
 
@@ -65,6 +68,9 @@ pub static VERBS: &[&Verb] = &[
     &scale::VERB,
     &offset::VERB,
     &compute::VERB,
+    &set::VERB,
+    &unset::VERB,
+    &r#move::VERB,
     &leave::VERB,
     &assert::VERB,
 ];
@@ -117,6 +123,8 @@ pub enum Flow {
     Leave,
     /// Nothing moves; something is checked.
     Check,
+    /// What the file holds besides tensors changes.
+    Value,
 }
 
 /// Whether `->` may or must follow.

@@ -1,0 +1,14 @@
+//! `unset`: takes a value away that is no tensor.
+
+use super::{Doubt, Flow, Templates, Verb, nothing};
+
+pub(super) static VERB: Verb = Verb {
+    name: "unset",
+    summary: "takes another value of the file away",
+    example: "unset hyper_parameters.old_option",
+    flow: Flow::Value,
+    templates: Templates::Never,
+    options: &[],
+    doubt: Doubt::None,
+    build: nothing,
+};
