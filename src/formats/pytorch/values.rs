@@ -12,8 +12,11 @@ use crate::formats::EditError;
 
 /// Why an edit cannot be made.
 enum Refusal {
-    /// What is wrong, as the rest of a sentence that begins with the path; and what there is instead.
-    Wrong { what: String, there: Vec<String> },
+    /// There is no such value; what is wrong, as the rest of a sentence that begins with the path, and the
+    /// keys that there are instead.
+    Missing { what: String, there: Vec<String> },
+    /// It cannot be changed; why, as the rest of the same sentence.
+    Wrong(String),
     /// The graph is full.
     Full,
 }
@@ -50,7 +53,8 @@ pub(super) fn make(
     apply(builder, document, edit).map_err(|refusal| {
         let value = path_text(&edit.path);
         match refusal {
-            Refusal::Wrong { what, there } => EditError { index, value, what, there },
+            Refusal::Missing { what, there } => EditError { index, value, what, there },
+            Refusal::Wrong(what) => EditError { index, value, what, there: Vec::new() },
             Refusal::Full => {
                 EditError { index, value, what: "does not fit into the pickle".to_owned(), there: Vec::new() }
             }
@@ -63,7 +67,10 @@ fn apply(builder: &mut Builder<'_>, document: &Document, edit: &Edit) -> Result<
     let root = document.graph.root;
     let trees = document.dicts.iter().flat_map(|chosen| &chosen.tree.dicts);
     let tensors: HashSet<NodeId> = trees.map(|branch| branch.node).collect();
-    let place = Place::find(builder.graph, root, &edit.path, &tensors)?;
+    let place = match Place::find(builder.graph, root, &edit.path, &tensors) {
+        Err(Refusal::Missing { .. }) if edit.optional => return Ok(None),
+        place => place?,
+    };
     let Some(old) = place.value(builder.graph) else {
         return match &edit.change {
             Change::Set(value) if place.holder.is_mapping(builder.graph) => {
@@ -101,7 +108,7 @@ fn apply(builder: &mut Builder<'_>, document: &Document, edit: &Edit) -> Result<
 }
 
 fn wrong(what: &str) -> Refusal {
-    Refusal::Wrong { what: what.to_owned(), there: Vec::new() }
+    Refusal::Wrong(what.to_owned())
 }
 
 /// What holds a value.
@@ -194,7 +201,7 @@ impl Place {
             true => format!("is not there: {at} is {}", dicts::describe(graph, self.holder.0)),
             false => format!("is not there: {at} has no `{}`", self.key),
         };
-        Refusal::Wrong { what, there }
+        Refusal::Missing { what, there }
     }
 
     /// Puts another value into the place, or takes the place away.
