@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::apply::{self, ApplyError, Destination};
 use crate::diagnostic::{Diagnostic, printable};
+use crate::edit::path_text;
 use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
 use crate::plan::Plan;
 
@@ -75,7 +76,13 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, edits, .. } = &prepared;
+    let Prepared { checkpoint, sources, warnings, outcome, edits, unwrap, .. } = &prepared;
+    let weights_only = args.weights_only || *unwrap;
+    if let (Some(edit), true) = (edits.first(), weights_only) {
+        let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
+        let help = "leave `--weights-only` and `unwrap` out, or the statement";
+        return Err(Failure::new(Exit::Usage, Diagnostic::error("value-path", message).help(help)));
+    }
     if !args.quiet {
         terminal.show(warnings, sources);
     }
@@ -91,7 +98,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
         edits,
-        weights_only: args.weights_only,
+        weights_only,
         record: record.clone(),
     });
     let destinations: Vec<Destination> = destinations.collect();
@@ -106,14 +113,8 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    let done = Done {
-        plans,
-        checkpoint,
-        edits,
-        destinations: &destinations,
-        reports: &reports,
-        weights_only: args.weights_only,
-    };
+    let done =
+        Done { plans, checkpoint, edits, destinations: &destinations, reports: &reports, weights_only };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {

@@ -27,7 +27,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, edits, edited } = prepare(args)?;
+    let Prepared { checkpoint, sources, warnings, outcome, edits, unwrap, edited } = prepare(args)?;
     let plans = match &outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
@@ -87,7 +87,8 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
     }
     let others: Vec<String> = checkpoint.others.iter().map(|other| printable(&other.path)).collect();
     if !others.is_empty() {
-        text.push_str(&format!("\nnot touched: {}\n", others.join(", ")));
+        let fate = if unwrap { "left out" } else { "not touched" };
+        text.push_str(&format!("\n{fate}: {}\n", others.join(", ")));
     }
     terminal.print(&text)?;
     Ok(Exit::Done)

@@ -39,6 +39,9 @@ pub struct PlanArgs {
     /// A value for a `let` of the rule file
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
+    /// The model's config.json: rules use its values as `config.hidden_size`
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Which dict of tensors, where the file holds several (`.` is the whole file)
     #[arg(long, value_name = "PATH")]
     pub at: Option<String>,
@@ -55,6 +58,8 @@ pub(super) struct Prepared {
     pub outcome: Outcome,
     /// Changes to what the checkpoint holds besides tensors.
     pub edits: Vec<Edit>,
+    /// Whether the rules make the dict of tensors the whole output.
+    pub unwrap: bool,
     /// What each of the values was, where there was one.
     pub edited: Vec<Option<String>>,
 }
@@ -76,7 +81,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
     };
-    let RuleFile { rules, sources, mut warnings } = rule_file::load(rules_path, &args.set)?;
+    let RuleFile { rules, sources, mut warnings } =
+        rule_file::load(rules_path, &args.set, args.config.as_deref())?;
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
@@ -96,6 +102,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     }
     let mut plans = Vec::new();
     let mut problems = Vec::new();
+    let unwrap = rules.unwrap.is_some();
     let edits: Vec<Edit> = rules.edits.iter().map(|edit| edit.edit.clone()).collect();
     let edited = checkpoint.check_edits(&edits).unwrap_or_else(|error| {
         let mut diagnostic = Diagnostic::error("value-path", error.to_string());
@@ -118,7 +125,15 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
             let checkpoint = dicts.checkpoint;
-            return Ok(Prepared { checkpoint, sources, warnings, outcome, edits: Vec::new(), edited });
+            return Ok(Prepared {
+                checkpoint,
+                sources,
+                warnings,
+                outcome,
+                edits: Vec::new(),
+                unwrap,
+                edited,
+            });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -139,7 +154,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, edits, edited })
+    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, edits, unwrap, edited })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
@@ -153,9 +168,10 @@ struct Dicts {
 
 impl Dicts {
     fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
-        let mut names: Vec<String> = match at {
-            Some(at) => vec![at.to_owned()],
-            None => rules.dicts.clone(),
+        let mut names: Vec<String> = match (at, &rules.unwrap) {
+            (Some(at), _) => vec![at.to_owned()],
+            (None, Some(unwrap)) if rules.dicts.is_empty() => vec![unwrap.clone()],
+            (None, _) => rules.dicts.clone(),
         };
         let blocks: Vec<&str> = rules.block_dicts();
         if names.is_empty() && !blocks.is_empty() {

@@ -5,11 +5,11 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::diagnostic::Diagnostic;
-use crate::rules::{self, RuleErrorKind, RuleSet};
+use crate::rules::{self, Given, RuleErrorKind, RuleSet};
 use crate::source::Sources;
 use crate::syntax::{self, ast::Expr};
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, config};
 
 /// A rule file larger than this is not one.
 const MAX_RULES: u64 = 64 << 20;
@@ -21,18 +21,19 @@ pub(super) struct RuleFile {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a rule file; `set` holds `NAME=VALUE` from the command line.
+/// Reads a rule file; `set` holds `NAME=VALUE` from the command line, `config` is a model's `config.json`.
 ///
 /// # Errors
 /// Where it cannot be read, does not parse or does not resolve.
-pub(super) fn load(path: &Path, set: &[String]) -> Result<RuleFile, Failure> {
+pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result<RuleFile, Failure> {
     let text = read(path)?;
     let mut sources = Sources::new();
     let file = sources.add(path.display().to_string(), text);
-    let values = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
+    let set = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
+    let given = Given { set, config: config.map(config::load).transpose()? };
     let text = sources.get(file).map(|source| source.text.clone()).unwrap_or_default();
     let (ast, syntax_errors) = syntax::parse(&text, file);
-    let resolved = rules::resolve(&ast, &sources, &values);
+    let resolved = rules::resolve(&ast, &sources, &given);
     // A line that does not parse may have defined what others use: that they miss it is no news.
     let spoiled = !syntax_errors.is_empty();
     let told = |kind: &RuleErrorKind| {

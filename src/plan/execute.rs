@@ -60,6 +60,7 @@ impl<'a> Planner<'a> {
 
     /// Runs the statements. A `let` without a value ends the run: what follows stands on it.
     pub fn run(&mut self, rules: &RuleSet) {
+        self.lets.extend(rules.config.clone());
         for step in &rules.steps {
             match step {
                 Step::Statement(statement) if self.broken.iter().any(|name| statement.uses(name)) => {

@@ -82,6 +82,8 @@ pub enum RuleErrorKind {
     ForgottenInTemplate,
     #[error("a regular expression cannot stand under a prefix")]
     RegexUnder,
+    #[error("`{name}` is a value of the model's configuration, and none is given")]
+    NoConfig { name: String },
     #[error("`{name}` is already defined")]
     LetTwice { name: String },
     #[error("the file has two `migration` lines")]
@@ -145,7 +147,7 @@ impl RuleErrorKind {
             }
             Kind::OverUnknown { .. } | Kind::OverNeedsInto { .. } | Kind::IntoWithoutOver => "over",
             Kind::UnknownCapture { .. } => "unknown-capture",
-            Kind::UnknownName { .. } => "unknown-name",
+            Kind::UnknownName { .. } | Kind::NoConfig { .. } => "unknown-name",
             Kind::Wildcards { .. } => "unequal-wildcards",
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
@@ -190,6 +192,7 @@ impl RuleErrorKind {
                 format!("it captures {}", known.join(", "))
             }
             Kind::UnknownName { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Kind::NoConfig { .. } => "write `--config config.json`".to_owned(),
             Kind::UnknownName { .. } => {
                 "names are those of `let` lines above, the captures, `shape`, `rank` and `dtype`; text is quoted"
                     .to_owned()

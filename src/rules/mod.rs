@@ -21,8 +21,10 @@ pub use lists::glob_pattern;
 pub use matching::{Capture, Match, Matcher, TooManyWays};
 pub use options::{OptionKind, OptionRow, Options, dim as dim_of};
 pub use pattern::{Form, Names, Pattern, Place, Slot, SlotKind};
-pub use resolve::{Resolved, resolve};
+pub use resolve::{Given, Resolved, resolve};
 pub use template::{RenderError, Template};
+
+use std::collections::HashMap;
 
 use crate::source::Span;
 use crate::syntax::ast::{Expr, Glob, GlobKind, Part};
@@ -38,6 +40,10 @@ pub struct RuleSet {
     /// The dicts of tensors that `in` names for the whole file, as paths with dots; none where the dict is
     /// found by itself.
     pub dicts: Vec<String>,
+    /// The dict that `unwrap` makes the whole output.
+    pub unwrap: Option<String>,
+    /// The values of `config.…` names.
+    pub config: HashMap<String, value::Value>,
     /// Changes to what the checkpoint holds besides tensors.
     pub edits: Vec<Edit>,
     /// What the file says of optimizer state.

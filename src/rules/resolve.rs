@@ -1,16 +1,22 @@
 //! From the syntax tree to a rule set: verbs and options looked up, patterns built, names checked.
 
+use std::collections::HashMap;
+
 use super::error::{RuleError, RuleErrorKind, RuleWarning};
 use super::lists::{self, Written};
 use super::options::OptionKind;
 use super::pattern::{Names, Pattern};
 use super::template::Template;
+use super::value::Value as Known;
 use super::verbs::{self, Flow, Templates, Verb};
 use super::{Clause, Let, Migration, OptimizerMode, OptionRow, RuleSet, Statement, Step, edits, names};
 use crate::keyset::nearest_word;
 use crate::source::{Sources, Span};
 use crate::syntax::ast::{self, Ast, Expr, ExprKind, Glob, GlobKind, Item, Part, Spanned, Value, Word};
 use crate::tensor::Dtype;
+
+/// What names of the configuration begin with.
+const CONFIG: &str = "config.";
 
 /// The outcome of resolving a rule file: what could be resolved, and what is wrong with the rest.
 #[derive(Debug, Default)]
@@ -23,11 +29,26 @@ pub struct Resolved {
     pub warnings: Vec<RuleWarning>,
 }
 
-/// Resolves a syntax tree; `set` holds the values that `--set` gives to `let` names.
-pub fn resolve(ast: &Ast, sources: &Sources, set: &[(String, Expr)]) -> Resolved {
-    let mut resolver = Resolver { sources, set, out: Resolved::default(), lets: Vec::new() };
+/// Values that do not stand in the rule file.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// Those that `--set` gives to `let` names.
+    pub set: Vec<(String, Expr)>,
+    /// Those of a model's configuration: `hidden_size` is used as `config.hidden_size`. Absent where no
+    /// configuration is given.
+    pub config: Option<HashMap<String, Known>>,
+}
+
+/// Resolves a syntax tree.
+pub fn resolve(ast: &Ast, sources: &Sources, given: &Given) -> Resolved {
+    let mut resolver = Resolver { sources, given, out: Resolved::default(), lets: Vec::new() };
+    for (name, value) in given.config.iter().flatten() {
+        let name = format!("{CONFIG}{name}");
+        resolver.lets.push(name.clone());
+        resolver.out.rules.config.insert(name, value.clone());
+    }
     resolver.items(&ast.items, &Around::default());
-    for (name, value) in set {
+    for (name, value) in &given.set {
         if !resolver.lets.contains(name) {
             let nearest = nearest_word(name, resolver.lets.iter().map(String::as_str)).map(str::to_owned);
             resolver.error(RuleErrorKind::UnknownName { name: name.clone(), nearest }, value.span);
@@ -38,7 +59,7 @@ pub fn resolve(ast: &Ast, sources: &Sources, set: &[(String, Expr)]) -> Resolved
 
 struct Resolver<'a> {
     sources: &'a Sources,
-    set: &'a [(String, Expr)],
+    given: &'a Given,
     out: Resolved,
     lets: Vec<String>,
 }
@@ -72,6 +93,12 @@ impl Resolver<'_> {
                     if let Some(joined) = self.ok(joined) {
                         self.items(body, &Around { prefix: Some(joined), dicts: around.dicts.clone() });
                     }
+                }
+                Item::Unwrap(dict) => {
+                    if around.prefix.is_some() || around.dicts.is_some() || self.out.rules.unwrap.is_some() {
+                        self.error(RuleErrorKind::Misplaced { directive: "unwrap" }, dict.span);
+                    }
+                    self.out.rules.unwrap = self.dicts(std::slice::from_ref(dict)).pop();
                 }
                 Item::In { body: None, dicts, span } => {
                     if around.prefix.is_some() || around.dicts.is_some() {
@@ -143,7 +170,7 @@ impl Resolver<'_> {
         self.check_names(value, &[], &[]);
         self.check_patterns(value, prefix);
         self.lets.push(name.node.clone());
-        let given = self.set.iter().find(|(given, _)| *given == name.node);
+        let given = self.given.set.iter().find(|(given, _)| *given == name.node);
         let value = given.map_or(value, |(_, value)| value).clone();
         let step = Let { name: name.node.clone(), value, span: name.span, prefix: prefix.cloned() };
         self.out.rules.steps.push(Step::Let(step));
@@ -461,6 +488,10 @@ impl Resolver<'_> {
                 || fixed.contains(&name)
                 || name.parse::<Dtype>().is_ok()
             {
+                continue;
+            }
+            if name.starts_with(CONFIG) && self.given.config.is_none() {
+                self.error(RuleErrorKind::NoConfig { name: name.to_owned() }, span);
                 continue;
             }
             let candidates =

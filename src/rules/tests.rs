@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::value::{Scope, Value, ValueErrorKind, evaluate};
-use super::{Clause, Matcher, Pattern, RenderError, Step, resolve};
+use super::{Clause, Given, Matcher, Pattern, RenderError, Step, resolve};
 use crate::source::Sources;
 use crate::syntax::ast::Glob;
 use crate::syntax::{parse, parse_value};
@@ -14,7 +14,7 @@ fn clause(text: &str) -> Clause {
     let file = sources.add("r.rules", text);
     let (ast, errors) = parse(text, file);
     assert_eq!(errors, [], "{text}");
-    let resolved = resolve(&ast, &sources, &[]);
+    let resolved = resolve(&ast, &sources, &Given::default());
     assert_eq!(resolved.errors, [], "{text}");
     match resolved.rules.steps.last() {
         Some(Step::Statement(statement)) => statement.clauses[0].clone(),

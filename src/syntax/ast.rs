@@ -55,6 +55,8 @@ pub enum Item {
     Use(Word),
     /// `optimizer follow` or `optimizer drop`.
     Optimizer(Word),
+    /// `unwrap model_state`.
+    Unwrap(Glob),
     /// `in state_dict, ema`, for the rest of the file or for a block.
     In {
         /// The paths of the dicts of tensors.

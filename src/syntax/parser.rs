@@ -181,6 +181,7 @@ impl<'a> Parser<'a> {
             Rule::include => Item::Include(self.text(parts.next()?)?),
             Rule::use_line => Item::Use(self.word(&parts.next()?)),
             Rule::optimizer => Item::Optimizer(self.word(&parts.next()?)),
+            Rule::unwrap => Item::Unwrap(self.glob(parts.next()?)?),
             Rule::in_line => {
                 let patterns: Option<Vec<Glob>> = parts.map(|part| self.glob(part)).collect();
                 Item::In { dicts: patterns?, body: None, span }
@@ -620,6 +621,7 @@ fn is_sign(rule: Rule) -> bool {
             | Rule::kw_include
             | Rule::kw_use
             | Rule::kw_optimizer
+            | Rule::kw_unwrap
             | Rule::kw_in
             | Rule::kw_under
     )

@@ -6,7 +6,7 @@ use ckpt_migrate::diagnostic::Diagnostic;
 use ckpt_migrate::formats::{self, Checkpoint, Format, Limits, Placement, Progress, Replace};
 use ckpt_migrate::keyset::KeySet;
 use ckpt_migrate::plan::{Plan, Problem, plan};
-use ckpt_migrate::rules::{self, Resolved};
+use ckpt_migrate::rules::{self, Given, Resolved};
 use ckpt_migrate::source::Sources;
 use ckpt_migrate::syntax;
 
@@ -34,7 +34,7 @@ pub fn rules(text: &str) -> Rules {
     let file = sources.add("r.rules", text);
     let text = sources.get(file).unwrap().text.clone();
     let (ast, syntax_errors) = syntax::parse(&text, file);
-    let resolved = rules::resolve(&ast, &sources, &[]);
+    let resolved = rules::resolve(&ast, &sources, &Given::default());
     let mut errors: Vec<Diagnostic> = syntax_errors.iter().map(|error| error.diagnostic(file)).collect();
     errors.extend(resolved.errors.iter().map(rules::diagnostic));
     Rules { sources, resolved, errors }
