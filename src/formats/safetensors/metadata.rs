@@ -5,6 +5,9 @@ use indexmap::IndexMap;
 use crate::edit::{Change, Edit, Plain, path_text};
 use crate::formats::EditError;
 
+/// Metadata, and what each edited value of it was.
+type Edited = (IndexMap<String, String>, Vec<Option<String>>);
+
 /// The metadata after edits, and what each value was, where there was one.
 ///
 /// A path is one key: `a.b` is the key `a.b`.
@@ -14,7 +17,7 @@ use crate::formats::EditError;
 pub(in crate::formats) fn edited(
     metadata: &IndexMap<String, String>,
     edits: &[Edit],
-) -> Result<(IndexMap<String, String>, Vec<Option<String>>), EditError> {
+) -> Result<Edited, EditError> {
     let mut metadata = metadata.clone();
     let mut old = Vec::with_capacity(edits.len());
     for (index, edit) in edits.iter().enumerate() {
