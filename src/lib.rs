@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod edit;
 pub mod formats;
 pub mod keyset;
+pub mod optimizer;
 pub mod plan;
 pub mod quantity;
 pub mod rules;

@@ -43,6 +43,12 @@ pub enum ApplyError {
         /// The other.
         second: String,
     },
+    /// Parameters that become one were trained for different numbers of steps.
+    #[error("`{key}` is made of parameters whose optimizer state counts different steps")]
+    UnequalSteps {
+        /// The new key.
+        key: String,
+    },
     /// A key that no output takes.
     #[error("`{key}` belongs to none of the outputs")]
     NoOutput {
@@ -70,6 +76,7 @@ impl ApplyError {
             ApplyError::Unequal { .. } => "unequal-tensors",
             ApplyError::Tied { .. } => "tied-tensors",
             ApplyError::NoOutput { .. } => "no-output",
+            ApplyError::UnequalSteps { .. } => "optimizer-state",
             ApplyError::Opaque { .. } => "opaque-tensor",
         }
     }
@@ -89,6 +96,9 @@ impl ApplyError {
             ApplyError::Tied { second, .. } => Some(format!(
                 "`drop {second}` if the model ties it itself, or give it storage of its own: `untie {second}`"
             )),
+            ApplyError::UnequalSteps { .. } => Some(
+                "`optimizer drop` in the rules, or `--optimizer drop`, leaves optimizer state out".to_owned(),
+            ),
             ApplyError::NoOutput { prefixes, .. } => {
                 let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
                 Some(format!(

@@ -10,6 +10,7 @@ mod error;
 mod fill;
 mod layout;
 mod map;
+mod optimizers;
 mod outputs;
 mod stream;
 mod ties;
@@ -24,6 +25,7 @@ use crate::formats::{
     self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
     StateDict, Written,
 };
+use crate::optimizer::Followed;
 use crate::plan::{ExprId, Plan};
 use stream::Stream;
 
@@ -63,6 +65,7 @@ pub fn output_bytes(plans: &[Plan]) -> u64 {
 
 /// Applies plans to the checkpoint that they were made for: one for each of its dicts, in their order.
 ///
+/// `followed` says what becomes of each optimizer of the checkpoint; all stay where it is empty.
 /// Several outputs appear once all of them are complete. There is a report for each.
 ///
 /// # Errors
@@ -71,6 +74,7 @@ pub fn output_bytes(plans: &[Plan]) -> u64 {
 pub fn apply(
     plans: &[Plan],
     source: &Checkpoint,
+    followed: &[Followed],
     destinations: &[Destination],
     progress: &dyn Progress,
 ) -> Result<Vec<Report>, ApplyError> {
@@ -80,15 +84,18 @@ pub fn apply(
     for (plan, dict) in plans.iter().zip(&source.dicts) {
         assertion::check(plan, dict)?;
     }
+    optimizers::check(followed)?;
     let mut staged = Vec::with_capacity(destinations.len());
     for destination in destinations {
         let made = plans.iter().zip(&source.dicts).map(|(plan, dict)| Made::new(plan, dict, destination));
         let made = made.collect::<Result<Vec<Made>, ApplyError>>()?;
+        let moments = optimizers::streams(followed)?;
         let output = Output {
             source,
             format: destination.format,
             dicts: made.iter().map(Made::dict).collect(),
             record: destination.record.clone(),
+            optimizers: optimizers::outputs(followed, &moments),
             edits: destination.edits,
             weights_only: destination.weights_only,
             progress,

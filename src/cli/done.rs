@@ -6,30 +6,39 @@ use crate::apply::{Destination, Report};
 use crate::diagnostic::printable;
 use crate::edit::Edit;
 use crate::formats::Checkpoint;
+use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::quantity::{counted, size};
+
+use super::beside::Beside;
 
 /// A migration that was carried out.
 pub(super) struct Done<'a> {
     pub plans: &'a [Plan],
     pub checkpoint: &'a Checkpoint,
-    pub edits: &'a [Edit],
+    pub beside: &'a Beside,
     pub destinations: &'a [Destination<'a>],
     /// One for each destination.
     pub reports: &'a [Report],
-    pub weights_only: bool,
 }
 
 impl Done<'_> {
     /// What else the inputs hold: kept, and left out.
     fn others(&self) -> (Vec<String>, Vec<String>) {
-        let own = self.checkpoint.others.iter().map(|other| other.path.clone()).collect();
+        // What is said of optimizers that change is not said here too.
+        let changed = self.checkpoint.optimizers.iter().zip(&self.beside.optimizers);
+        let changed: Vec<&str> = changed
+            .filter(|(_, followed)| !matches!(followed, Followed::Kept))
+            .filter_map(|(optimizer, _)| optimizer.path.split('.').next())
+            .collect();
+        let own = self.checkpoint.others.iter().filter(|other| !changed.contains(&other.path.as_str()));
+        let own = own.map(|other| other.path.clone()).collect();
         let mut left_out = Vec::new();
         for further in &self.checkpoint.further {
             let file = further.path.display();
             left_out.extend(further.others.iter().map(|other| format!("{file}: {}", other.path)));
         }
-        if self.weights_only { (Vec::new(), [own, left_out].concat()) } else { (own, left_out) }
+        if self.beside.weights_only { (Vec::new(), [own, left_out].concat()) } else { (own, left_out) }
     }
 
     /// The outcome for machines.
@@ -55,7 +64,7 @@ impl Done<'_> {
         json!({
             "outputs": outputs,
             "dicts": dicts.collect::<Vec<Value>>(),
-            "values": self.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
+            "values": self.beside.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
             "others_kept": kept,
             "others_left_out": left_out,
         })
@@ -87,7 +96,7 @@ impl Done<'_> {
                 text.push_str(&format!("{what}: {}\n", names.join(", ")));
             }
         }
-        for edit in self.edits {
+        for edit in &self.beside.edits {
             text.push_str(&format!("changed: {}\n", printable(&edit.to_string())));
         }
         let tied: Vec<&str> =
@@ -99,11 +108,15 @@ impl Done<'_> {
             ));
         }
         let changes = self.plans.iter().any(|plan| !plan.changes_nothing());
-        if changes && kept.iter().any(|name| name.contains("optim")) {
-            text.push_str(
-                "note: optimizer state is by parameter order and stays as it is; it fits if the new model has \
-                 its parameters in the old order\n",
-            );
+        for (optimizer, followed) in self.checkpoint.optimizers.iter().zip(&self.beside.optimizers) {
+            match (followed, followed.params()) {
+                (_, Some(params)) => {
+                    let params = counted(params, "parameter");
+                    text.push_str(&format!("optimizer state follows: {}, {params}\n", optimizer.path));
+                }
+                (Followed::Dropped, _) => text.push_str(&format!("left out: {}\n", optimizer.path)),
+                _ => {}
+            }
         }
         if changes && self.plans.iter().any(|plan| plan.target().is_none()) {
             text.push_str("note: there was no target, so nothing shows that a model will load it\n");

@@ -32,9 +32,6 @@ pub struct MigrateArgs {
     /// What is added to the old one's name: `.bak`
     #[arg(long, value_name = "SUFFIX", requires = "in_place")]
     backup: Option<String>,
-    /// Write the state dict alone; what else the file holds is left out
-    #[arg(long)]
-    weights_only: bool,
     /// Replace the output where it exists
     #[arg(long)]
     force: bool,
@@ -76,9 +73,8 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, edits, unwrap, .. } = &prepared;
-    let weights_only = args.weights_only || *unwrap;
-    if let (Some(edit), true) = (edits.first(), weights_only) {
+    let Prepared { checkpoint, sources, warnings, outcome, beside } = &prepared;
+    if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("value-path", message).help(help)));
@@ -90,21 +86,21 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
-    let changes = plans.iter().any(|plan| !plan.changes_nothing()) || !edits.is_empty();
+    let changes = plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
     let record = (!args.no_record && changes).then(|| record(&args.plan, plans));
     let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
         path: &output.path,
         name: output.name.as_deref(),
         format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
-        edits,
-        weights_only,
+        edits: &beside.edits,
+        weights_only: beside.weights_only,
         record: record.clone(),
     });
     let destinations: Vec<Destination> = destinations.collect();
     let bar = Bar::new(apply::output_bytes(plans), args.quiet || args.json);
     let backup = place.back_up()?;
-    let reports = apply::apply(plans, checkpoint, &destinations, &bar);
+    let reports = apply::apply(plans, checkpoint, &beside.optimizers, &destinations, &bar);
     bar.finish();
     let reports = match reports {
         Ok(reports) => reports,
@@ -113,8 +109,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    let done =
-        Done { plans, checkpoint, edits, destinations: &destinations, reports: &reports, weights_only };
+    let done = Done { plans, checkpoint, beside, destinations: &destinations, reports: &reports };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {

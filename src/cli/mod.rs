@@ -8,6 +8,7 @@ use crate::diagnostic::{Diagnostic, printable};
 use crate::keyset::nearest_word;
 
 mod bar;
+mod beside;
 mod config;
 pub mod diff;
 mod done;

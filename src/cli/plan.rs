@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal};
 use crate::diagnostic::printable;
+use crate::optimizer::Followed;
+use crate::quantity::counted;
 
 /// Proves a migration and prints what it would do; reads headers only and writes nothing
 #[derive(Args, Clone, Debug)]
@@ -27,7 +29,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, edits, unwrap, edited } = prepare(args)?;
+    let Prepared { checkpoint, sources, warnings, outcome, beside } = prepare(args)?;
     let plans = match &outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
@@ -54,8 +56,11 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         });
         let dicts: Vec<Value> = dicts.collect();
         let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
-        let values =
-            edits.iter().zip(&edited).map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
+        let values = beside
+            .edits
+            .iter()
+            .zip(&beside.edited)
+            .map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
         let values: Vec<Value> = values.collect();
         let value = json!({
             "format": 1,
@@ -81,13 +86,21 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         text.push_str("\n\n");
         text.push_str(&plan.render(&sources, verbose));
     }
-    for (edit, was) in edits.iter().zip(&edited) {
+    for (optimizer, followed) in checkpoint.optimizers.iter().zip(&beside.optimizers) {
+        let fate = match (followed, followed.params()) {
+            (Followed::Dropped, _) => "is left out".to_owned(),
+            (_, None) => "stays as it is: the parameters keep their order".to_owned(),
+            (_, Some(params)) => format!("follows the weights: {}", counted(params, "parameter")),
+        };
+        text.push_str(&format!("\nthe state of the optimizer at {} {fate}\n", printable(&optimizer.path)));
+    }
+    for (edit, was) in beside.edits.iter().zip(&beside.edited) {
         let was = was.as_ref().map_or_else(String::new, |was| format!("  (it was {was})"));
         text.push_str(&format!("\nchanges: {}{}\n", printable(&edit.to_string()), printable(&was)));
     }
     let others: Vec<String> = checkpoint.others.iter().map(|other| printable(&other.path)).collect();
     if !others.is_empty() {
-        let fate = if unwrap { "left out" } else { "not touched" };
+        let fate = if beside.weights_only { "left out" } else { "not touched" };
         text.push_str(&format!("\n{fate}: {}\n", others.join(", ")));
     }
     terminal.print(&text)?;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
-use crate::edit::Edit;
 use crate::formats::{self, Checkpoint, Limits, Part};
 use crate::keyset::{Difference, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind};
@@ -13,6 +12,7 @@ use crate::quantity::counted;
 use crate::rules::RuleSet;
 use crate::source::Sources;
 
+use super::beside::{Beside, OptimizerArg};
 use super::named::Named;
 use super::rule_file::{self, RuleFile};
 use super::target::{keyset_of, load_keyset, tied_keys};
@@ -42,6 +42,12 @@ pub struct PlanArgs {
     /// The model's config.json: rules use its values as `config.hidden_size`
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What becomes of optimizer state: it follows the weights, or is left out
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub optimizer: Option<OptimizerArg>,
+    /// Write the state dict alone; what else the file holds is left out
+    #[arg(long)]
+    pub weights_only: bool,
     /// Which dict of tensors, where the file holds several (`.` is the whole file)
     #[arg(long, value_name = "PATH")]
     pub at: Option<String>,
@@ -56,12 +62,8 @@ pub(super) struct Prepared {
     pub sources: Sources,
     pub warnings: Vec<Diagnostic>,
     pub outcome: Outcome,
-    /// Changes to what the checkpoint holds besides tensors.
-    pub edits: Vec<Edit>,
-    /// Whether the rules make the dict of tensors the whole output.
-    pub unwrap: bool,
-    /// What each of the values was, where there was one.
-    pub edited: Vec<Option<String>>,
+    /// What becomes of what the checkpoint holds besides weights.
+    pub beside: Beside,
 }
 
 /// What the rules come to for this checkpoint.
@@ -92,27 +94,15 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         false => keyset_of(checkpoint)?,
     };
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
-    if let Some(path) = from
+    let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
+    if let Some(version) = &marked
         && !target.as_ref().is_some_and(|target| main.same_tensors(target))
+        && let Some(problem) = wrong_version(&main, version)
     {
-        let version = load_keyset(&path, None)?;
-        if let Some(problem) = wrong_version(&main, &version) {
-            return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
-        }
+        return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
     }
     let mut plans = Vec::new();
     let mut problems = Vec::new();
-    let unwrap = rules.unwrap.is_some();
-    let edits: Vec<Edit> = rules.edits.iter().map(|edit| edit.edit.clone()).collect();
-    let edited = checkpoint.check_edits(&edits).unwrap_or_else(|error| {
-        let mut diagnostic = Diagnostic::error("value-path", error.to_string());
-        if let Some(edit) = rules.edits.get(error.index) {
-            diagnostic = diagnostic.primary(edit.span, "");
-        }
-        diagnostic.helps.extend(error.help());
-        problems.push(diagnostic);
-        Vec::new()
-    });
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
         let keys = tied_keys(checkpoint, dict);
         let (name, whole_file) = dicts.role(index);
@@ -124,16 +114,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
             && let Some(target) = target
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
-            let checkpoint = dicts.checkpoint;
-            return Ok(Prepared {
-                checkpoint,
-                sources,
-                warnings,
-                outcome,
-                edits: Vec::new(),
-                unwrap,
-                edited,
-            });
+            let (checkpoint, beside) = (dicts.checkpoint, Beside::default());
+            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -144,6 +126,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         problems.extend(planned.problems.iter().map(Problem::diagnostic).map(told));
         plans.extend(planned.plan);
     }
+    let marked = marked.as_ref();
+    let beside = Beside::prove(args, &rules, checkpoint, plans.first(), marked, &mut problems);
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
@@ -154,7 +138,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, edits, unwrap, edited })
+    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, beside })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.

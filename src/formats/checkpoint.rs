@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::atomic::{AtomicFile, Placement, Replace};
 use super::join::Further;
+use super::optimizer::{Optimizer, OutputOptimizer};
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
 use super::{
@@ -105,6 +106,8 @@ pub struct Checkpoint {
     pub metadata: IndexMap<String, String>,
     /// What else the file holds beside the chosen dicts.
     pub others: Vec<Other>,
+    /// The optimizers whose state the file holds.
+    pub optimizers: Vec<Optimizer>,
     /// The further files where several were joined; their tensors are among those of `dicts`.
     pub further: Vec<Further>,
     /// Every `module.name` that a torch file's pickle names, sorted.
@@ -126,7 +129,7 @@ pub struct StateDict {
     /// What [`join()`](super::join) has put before the keys of the checkpoint's own file: `r0.`, or nothing.
     pub prefix: String,
     /// How many entries, from the front, lie in the checkpoint's own file; all, where absent.
-    pub(super) own: Option<usize>,
+    pub own: Option<usize>,
 }
 
 impl StateDict {
@@ -153,6 +156,7 @@ impl Checkpoint {
             dicts,
             metadata: IndexMap::new(),
             others: Vec::new(),
+            optimizers: Vec::new(),
             further: Vec::new(),
             globals: Vec::new(),
             has_metadata: false,
@@ -341,6 +345,8 @@ pub struct Output<'a> {
     /// What the dicts of tensors become: one for each of the source's, in the same order. A safetensors
     /// file holds one.
     pub dicts: Vec<OutputDict<'a>>,
+    /// What becomes of the source's optimizers, one for each; empty where all stay as they are.
+    pub optimizers: Vec<OutputOptimizer<'a>>,
     /// Changes to what the source holds besides tensors; with `weights_only` they are without effect.
     pub edits: &'a [Edit],
     /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of

@@ -11,6 +11,7 @@ mod error;
 mod foreign;
 mod join;
 pub mod keys_yaml;
+mod optimizer;
 mod output;
 mod pytorch;
 mod safetensors;
@@ -27,5 +28,6 @@ pub use checkpoint::{
 pub use error::{EditError, FormatError, Overlap};
 pub use foreign::Foreign;
 pub use join::{Further, Part, join};
+pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamGroup, ParamId, StateValue};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};

@@ -35,6 +35,7 @@ fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'
         format,
         dicts: vec![OutputDict { tensors: order.iter().map(tensor).collect(), modules: HashMap::new() }],
         record: None,
+        optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
         progress: &Silent,

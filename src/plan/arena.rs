@@ -25,6 +25,15 @@ pub enum NodeKind {
     Op(TensorOp, Vec<ExprId>),
 }
 
+/// How a moment goes with the gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// As the gradient.
+    One,
+    /// As its square.
+    Two,
+}
+
 /// All expressions of a plan; operands stand before what is made of them.
 #[derive(Clone, Debug, Default)]
 pub struct Arena(Vec<Node>);
@@ -56,6 +65,71 @@ impl Arena {
             }
         }
         sources
+    }
+
+    /// The expression below copies of the whole tensor.
+    pub fn uncopied(&self, id: ExprId) -> ExprId {
+        match &self.node(id).kind {
+            NodeKind::Op(TensorOp::Copy, operands) => operands.first().map_or(id, |&id| self.uncopied(id)),
+            _ => id,
+        }
+    }
+
+    /// A tensor of its own that is a copy of the only source.
+    pub fn copy_of_source(&mut self, spec: TensorSpec) -> ExprId {
+        let source = self.add_source(0, spec.clone());
+        self.push(Node { kind: NodeKind::Op(TensorOp::Copy, vec![source]), spec })
+    }
+
+    /// The expression over other tensors of the same shapes: the moments of a gradient in the place of its
+    /// parameter. `source` gives each source its new number and its spec; `power` says how the moment goes
+    /// with the gradient, where that is known.
+    ///
+    /// # Errors
+    /// The operation that changes values in a way that moments cannot follow, in words.
+    pub fn over(
+        &self,
+        id: ExprId,
+        source: &dyn Fn(usize) -> Option<(usize, TensorSpec)>,
+        power: Option<Power>,
+    ) -> Result<(Arena, ExprId), String> {
+        let mut arena = Arena::default();
+        let expr = self.copy_over(id, source, power, &mut arena)?;
+        // A moment is never shared with that of another parameter: it is updated in place.
+        let spec = arena.spec(expr).clone();
+        let expr = arena.push(Node { kind: NodeKind::Op(TensorOp::Copy, vec![expr]), spec });
+        Ok((arena, expr))
+    }
+
+    fn copy_over(
+        &self,
+        id: ExprId,
+        source: &dyn Fn(usize) -> Option<(usize, TensorSpec)>,
+        power: Option<Power>,
+        arena: &mut Arena,
+    ) -> Result<ExprId, String> {
+        let (op, operands) = match &self.node(id).kind {
+            NodeKind::Source(index) => {
+                let (index, spec) = source(*index).ok_or("a tensor without state")?;
+                return Ok(arena.add_source(index, spec));
+            }
+            NodeKind::Op(op, operands) => (op, operands),
+        };
+        let inputs: Result<Vec<ExprId>, String> =
+            operands.iter().map(|&operand| self.copy_over(operand, source, power, arena)).collect();
+        let inputs = inputs?;
+        let op = match (op, power) {
+            // Moments keep their own dtype.
+            (TensorOp::Cast(_), _) => return inputs.first().copied().ok_or_else(|| "nothing".to_owned()),
+            (TensorOp::Scale(by), Some(Power::One)) => TensorOp::Scale(1.0 / by),
+            (TensorOp::Scale(by), Some(Power::Two)) => TensorOp::Scale(1.0 / (by * by)),
+            (TensorOp::Scale(_), None) => return Err("scaling, and this optimizer is not known".to_owned()),
+            (TensorOp::Offset(_), _) => return Err("an offset".to_owned()),
+            (TensorOp::Fill { .. }, _) => return Err("new elements beside old ones".to_owned()),
+            (TensorOp::Compute { .. }, _) => return Err("`compute`".to_owned()),
+            (layout, _) => layout.clone(),
+        };
+        arena.add_op(op, inputs).map_err(|error| error.to_string())
     }
 
     pub(super) fn add_source(&mut self, index: usize, spec: TensorSpec) -> ExprId {

@@ -22,7 +22,7 @@ mod state;
 mod suggest;
 mod target;
 
-pub use arena::{Arena, ExprId, Node, NodeKind};
+pub use arena::{Arena, ExprId, Node, NodeKind, Power};
 pub use doubt::Unproved;
 pub use modules::renamed_modules;
 pub use problem::{Problem, ProblemKind};

@@ -207,9 +207,6 @@ impl RuleErrorKind {
             Kind::AdjacentStars => "one `**` takes all of it".to_owned(),
             Kind::StarsBesideText => "set it off with dots, or write `*`".to_owned(),
             Kind::ArithmeticInPattern => "capture the index (`{i}`) and compute in the template".to_owned(),
-            Kind::NotYet { directive: "optimizer" } => {
-                "without the line, optimizer state stays as it is; `--weights-only` leaves it out".to_owned()
-            }
             Kind::NotYet { .. } => "write the rules out in this file".to_owned(),
             Kind::ValuePath => "quote a key that has dots or brackets: `callbacks.\"a.b\".best`".to_owned(),
             Kind::NotPlain => "a text stands in quotes".to_owned(),

@@ -124,17 +124,14 @@ impl Resolver<'_> {
                         why: why.as_ref().map(|why| why.node.clone()),
                     });
                 }
-                Item::Optimizer(mode) => {
-                    match mode.node.as_str() {
-                        "follow" => self.out.rules.optimizer = Some(OptimizerMode::Follow),
-                        "drop" => self.out.rules.optimizer = Some(OptimizerMode::Drop),
-                        other => {
-                            let kind = RuleErrorKind::OptimizerMode { mode: other.to_owned() };
-                            self.error(kind, mode.span);
-                        }
+                Item::Optimizer(mode) => match mode.node.as_str() {
+                    "follow" => self.out.rules.optimizer = Some(OptimizerMode::Follow),
+                    "drop" => self.out.rules.optimizer = Some(OptimizerMode::Drop),
+                    other => {
+                        let kind = RuleErrorKind::OptimizerMode { mode: other.to_owned() };
+                        self.error(kind, mode.span);
                     }
-                    self.error(RuleErrorKind::NotYet { directive: "optimizer" }, mode.span);
-                }
+                },
                 Item::Include(word) => self.error(RuleErrorKind::NotYet { directive: "include" }, word.span),
                 Item::Use(word) => self.error(RuleErrorKind::NotYet { directive: "use" }, word.span),
             }

@@ -66,7 +66,7 @@ pub fn apply(folder: &Folder, plan: &Plan, source: &Checkpoint) -> Result<Vec<u8
         weights_only: false,
         record: None,
     };
-    apply::apply(std::slice::from_ref(plan), source, &[destination], &Silent)
+    apply::apply(std::slice::from_ref(plan), source, &[], &[destination], &Silent)
         .map_err(|error| error.to_string())?;
     Ok(std::fs::read(path).unwrap())
 }

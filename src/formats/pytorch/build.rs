@@ -108,7 +108,7 @@ impl<'g> Builder<'g> {
         self.graph.add_new_literal(&literal, false)
     }
 
-    fn int(&mut self, value: u64) -> Result<NodeId, Full> {
+    pub(super) fn int(&mut self, value: u64) -> Result<NodeId, Full> {
         let literal = if let Ok(value) = u8::try_from(value) {
             vec![BININT1, value]
         } else if let Ok(value) = u16::try_from(value) {

@@ -57,9 +57,11 @@ pub(super) fn is_tensor(graph: &Graph, id: NodeId) -> bool {
     global.is_some_and(|(module, name)| tensors::is_rebuild(&module, &name))
 }
 
-/// How many tensors a dict holds itself.
+/// How many tensors a dict holds itself. The states of random generators, which training loops keep beside
+/// their state dicts (`torch.get_rng_state`), are none of a model's.
 pub(super) fn direct_tensors(graph: &Graph, dict: NodeId) -> usize {
-    graph.items(dict).iter().filter(|item| is_tensor(graph, item.1)).count()
+    let is_weight = |key: NodeId| !graph.text(key).is_some_and(|key| key.contains("rng_state"));
+    graph.items(dict).iter().filter(|item| is_tensor(graph, item.1) && is_weight(item.0)).count()
 }
 
 /// The dicts in a dict, with text keys.

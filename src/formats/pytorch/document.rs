@@ -13,9 +13,12 @@ use super::dicts;
 use super::graph::{Graph, NodeId};
 use super::machine;
 use super::opcode::{self, *};
+use super::optimizers;
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
-use crate::formats::{Foreign, FormatError, SourceFile, Storage, StoredTensor};
+use crate::formats::{
+    Foreign, FormatError, Optimizer, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
+};
 use crate::tensor::{Dtype, TensorSpec};
 
 /// A torch file that has been read.
@@ -34,6 +37,7 @@ pub(in crate::formats) struct Document {
     pub(super) torch_layout: bool,
     /// The chosen dicts of tensors; none where the file has no dict of tensors.
     pub(super) dicts: Vec<Chosen>,
+    pub(super) optimizers: Vec<optimizers::Nodes>,
 }
 
 impl std::fmt::Debug for Document {
@@ -68,7 +72,9 @@ pub(in crate::formats) fn open(
     })?;
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
     let dicts = choose::choose(&graph, at, path)?;
+    let optimizers = optimizers::find(&graph);
     let mut document = Document {
+        optimizers,
         path: path.to_owned(),
         root_folder: archive.root.clone(),
         torch_layout: aligned && archive.has_torch_layout(),
@@ -87,6 +93,7 @@ pub(in crate::formats) fn open(
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
     checkpoint.others = dicts::others(graph, &places);
     checkpoint.globals = globals(graph);
+    checkpoint.optimizers = document.list_optimizers()?;
     checkpoint.document = Some(Arc::new(document));
     Ok(checkpoint)
 }
@@ -182,6 +189,28 @@ impl Document {
         }
         self.dicts = chosen;
         Ok(state_dicts)
+    }
+
+    /// The optimizers, with the tensors of their state.
+    fn list_optimizers(&self) -> Result<Vec<Optimizer>, FormatError> {
+        let optimizers = self.optimizers.iter().map(|nodes| {
+            let path = nodes.path.join(".");
+            let groups = nodes
+                .groups
+                .iter()
+                .map(|group| ParamGroup { params: group.ids.clone(), names: group.param_names.clone() });
+            let states = nodes.states.iter().map(|(id, (_, state))| {
+                let values = self.graph.items(*state).into_iter().map(|(key, value)| {
+                    let name = self.graph.text(key).map(|name| name.into_owned()).unwrap_or_default();
+                    let (_, _, data) = self.content(&format!("{path}.state.{id}.{name}"), value)?;
+                    Ok(StateValue { name, data })
+                });
+                Ok((id.clone(), values.collect::<Result<Vec<_>, FormatError>>()?))
+            });
+            let states = states.collect::<Result<_, FormatError>>()?;
+            Ok(Optimizer { path: path.clone(), groups: groups.collect(), states })
+        });
+        optimizers.collect()
     }
 
     /// What a leaf is.

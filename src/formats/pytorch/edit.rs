@@ -8,10 +8,11 @@ use super::choose::Chosen;
 use super::document::{Document, module_versions};
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::PROTO;
-use super::tensors;
+use super::optimizers::Writer;
+use super::tensors::{self, Meaning};
 use super::values;
 use crate::formats::checkpoint::{Content, EntryData, Output, OutputDict, OutputTensor, StateDict};
-use crate::formats::{Extent, FormatError, Produce};
+use crate::formats::{Extent, FormatError, OutputOptimizer, Produce};
 use crate::tensor::TensorSpec;
 
 /// Where the bytes of a new storage come from.
@@ -39,6 +40,7 @@ pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool 
     let dicts = &output.source.dicts;
     let at_root = document.dicts.iter().all(|chosen| chosen.place.path.is_empty());
     output.edits.is_empty()
+        && output.optimizers.iter().all(|optimizer| matches!(optimizer, OutputOptimizer::Kept))
         && output.dicts.len() == dicts.len()
         && output.dicts.iter().zip(dicts).all(|(wanted, source)| is_unchanged(wanted, source))
         && (at_root || (output.record.is_none() && !output.weights_only))
@@ -151,6 +153,19 @@ impl<'a> Editor<'a, '_> {
         }
         if let (true, [chosen]) = (output.weights_only, document.dicts.as_slice()) {
             return Ok(chosen.node);
+        }
+        let location = |graph: &Graph, tensor: NodeId| match tensors::meaning(graph, tensor) {
+            Ok(Meaning::Plain(plain)) => tensors::storage_id(graph, plain.storage).ok(),
+            _ => None,
+        };
+        let location = |graph: &Graph, tensor: NodeId| {
+            location(graph, tensor).map_or_else(|| "cpu".to_owned(), |id| id.location)
+        };
+        let path = self.path;
+        let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
+        for (nodes, optimizer) in document.optimizers.iter().zip(&output.optimizers) {
+            let (builder, new) = (&mut self.builder, &mut self.new);
+            Writer { builder, new, location: &location, wrong: &wrong }.write(nodes, optimizer)?;
         }
         for (index, edit) in output.edits.iter().enumerate() {
             let made = values::make(&mut self.builder, document, index, edit);

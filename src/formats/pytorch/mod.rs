@@ -11,6 +11,7 @@ mod emit;
 mod graph;
 mod machine;
 mod opcode;
+mod optimizers;
 mod tensors;
 #[cfg(test)]
 mod tests;

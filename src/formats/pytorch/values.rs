@@ -7,6 +7,7 @@ use super::dicts;
 use super::document::Document;
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::*;
+use super::optimizers::elements;
 use crate::edit::{Change, Edit, Plain, path_text};
 use crate::formats::EditError;
 
@@ -122,15 +123,7 @@ impl Holder {
     }
 
     fn elements(self, graph: &Graph) -> Option<Vec<NodeId>> {
-        if let Some(elements) = graph.tuple(self.0) {
-            return Some(elements.to_vec());
-        }
-        if !self.is_list(graph) {
-            return None;
-        }
-        let appended = graph.steps(self.0).filter(|step| matches!(step.op, APPEND | APPENDS));
-        let appended = appended.flat_map(|step| graph.list(step.operands).iter().copied());
-        Some(graph.operands(self.0).iter().copied().chain(appended).collect())
+        elements(graph, self.0)
     }
 
     fn is_list(self, graph: &Graph) -> bool {

@@ -99,6 +99,7 @@ pub(super) fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>)
         format: Format::TorchZip,
         dicts: vec![OutputDict { tensors, ..OutputDict::default() }],
         record: None,
+        optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
         progress: &Silent,

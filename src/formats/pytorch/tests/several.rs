@@ -29,6 +29,7 @@ fn kept<'a>(source: &'a Checkpoint, name: impl Fn(usize, &str) -> String) -> Out
         format: Format::TorchZip,
         dicts: source.dicts.iter().enumerate().map(output_dict).collect(),
         record: None,
+        optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
         progress: &Silent,
