@@ -89,6 +89,9 @@ impl ApplyError {
             ApplyError::Tied { second, .. } => Some(format!(
                 "`drop {second}` if the model ties it itself, or give it storage of its own: `untie {second}`"
             )),
+            ApplyError::Unequal { first, second, .. } => Some(format!(
+                "they are not one tensor: look which of `{first}` and `{second}` is right, and `drop` the other above"
+            )),
             ApplyError::NoOutput { prefixes, .. } => {
                 let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
                 Some(format!(

@@ -141,6 +141,10 @@ impl<'a> Parser<'a> {
                 }
                 let (found, length) = word_at(&text[at..]);
                 let start = range.start + at;
+                if text[at..].starts_with('{') && expected == "`,` or `}`" {
+                    self.error(SyntaxErrorKind::NestedBraces, start..start + length);
+                    return None;
+                }
                 self.error(SyntaxErrorKind::Unexpected { expected, found }, start..start + length);
                 None
             }
