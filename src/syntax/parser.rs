@@ -141,7 +141,7 @@ impl<'a> Parser<'a> {
                 }
                 let (found, length) = word_at(&text[at..]);
                 let start = range.start + at;
-                if text[at..].starts_with('{') && expected == "`,` or `}`" {
+                if text[at..].starts_with('{') && ["`}`", "`,` or `}`"].contains(&expected.as_str()) {
                     self.error(SyntaxErrorKind::NestedBraces, start..start + length);
                     return None;
                 }
