@@ -88,6 +88,8 @@ pub enum RuleErrorKind {
     NoConfig { name: String },
     #[error("`{name}` is already defined")]
     LetTwice { name: String },
+    #[error("`{name}` is that of the tensor, and no name for a value")]
+    LetOfTensor { name: String },
     #[error("the file has two `migration` lines")]
     MigrationTwice,
     #[error("`optimizer` is `follow` or `drop`, not `{mode}`")]
@@ -155,7 +157,7 @@ impl RuleErrorKind {
             Kind::Wildcards { .. } => "unequal-wildcards",
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
-            Kind::LetTwice { .. } | Kind::MigrationTwice => "defined-twice",
+            Kind::LetTwice { .. } | Kind::LetOfTensor { .. } | Kind::MigrationTwice => "defined-twice",
             Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } => "directive",
             Kind::NotYet { .. } => "not-yet",
             _ => "pattern",
@@ -183,6 +185,7 @@ impl RuleErrorKind {
                 "to give it another name, write `rename`".to_owned()
             }
             Kind::OneTemplate { .. } => "several renames at once are a block, one a line".to_owned(),
+            Kind::LetOfTensor { name } => format!("say whose it is: `let lora_{name} = …`"),
             Kind::ListInRename { alternatives, .. } => format!("write alternatives: `{{{alternatives}}}`"),
             Kind::AlternativesInParts { list, .. } => format!("write a list: `{{{list}}}`"),
             Kind::ListHere => "write its tensors out, with signs between them: `a.w + b.w`".to_owned(),

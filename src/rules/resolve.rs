@@ -174,6 +174,10 @@ impl Resolver<'_> {
         if self.lets.contains(&name.node) {
             self.error(RuleErrorKind::LetTwice { name: name.node.clone() }, name.span);
         }
+        // These mean the tensor's own wherever they stand, so that such a value would never be used.
+        if ["shape", "rank", "dtype"].contains(&name.node.as_str()) {
+            self.error(RuleErrorKind::LetOfTensor { name: name.node.clone() }, name.span);
+        }
         self.check_names(value, &[], &[]);
         self.check_patterns(value, prefix);
         self.lets.push(name.node.clone());
