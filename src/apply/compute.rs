@@ -82,7 +82,7 @@ impl Stretched {
 #[allow(clippy::cast_possible_truncation)] // sizes of tensors that are in memory
 fn multiply(left: &Values, right: &Values) -> Result<Values, OpError> {
     let (Some((m, k)), Some((_, n))) = (matrix(&left.shape), matrix(&right.shape)) else {
-        return Err(OpError::NotMatrix { shape: left.shape.clone() });
+        return Err(OpError::NeedsMatrix { function: "@", shape: left.shape.clone() });
     };
     let batch = broadcast(&left.shape[..left.shape.len() - 2], &right.shape[..right.shape.len() - 2])?;
     let count: u64 = batch.iter().product();

@@ -99,6 +99,9 @@ impl ApplyError {
             ApplyError::UnequalSteps { .. } => Some(
                 "`optimizer drop` in the rules, or `--optimizer drop`, leaves optimizer state out".to_owned(),
             ),
+            ApplyError::Unequal { first, second, .. } => Some(format!(
+                "they are not one tensor: look which of `{first}` and `{second}` is right, and `drop` the other above"
+            )),
             ApplyError::NoOutput { prefixes, .. } => {
                 let prefixes: Vec<String> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
                 Some(format!(

@@ -42,9 +42,10 @@ enum Base {
     /// Tensors one behind the other: `outer` times, from each part its own run.
     Concat { parts: Vec<(Stream, u64)>, period: u64 },
     /// An expression over whole tensors, worked out when it is first read.
-    Compute { formula: Formula, operands: Vec<Stream>, result: OnceCell<Vec<u8>> },
-    /// A tensor from nothing.
-    Fill(FillValue),
+    /// The spec is that of the result itself: layouts above change the stream's.
+    Compute { formula: Formula, operands: Vec<Stream>, spec: TensorSpec, result: OnceCell<Vec<u8>> },
+    /// A tensor from nothing, of this spec.
+    Fill(FillValue, TensorSpec),
 }
 
 impl Stream {
@@ -105,9 +106,9 @@ impl Stream {
                     let streams: Result<Vec<Stream>, ApplyError> =
                         (0..operands.len()).map(|index| operand(operands, index)).collect();
                     let (formula, operands, result) = (formula.clone(), streams?, OnceCell::new());
-                    Stream::over(Base::Compute { formula, operands, result }, key, spec)
+                    Stream::over(Base::Compute { formula, operands, spec: spec.clone(), result }, key, spec)
                 }
-                TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value), key, spec),
+                TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value, spec.clone()), key, spec),
                 TensorOp::Concat { dim } => {
                     let streams: Result<Vec<Stream>, ApplyError> =
                         (0..operands.len()).map(|index| operand(operands, index)).collect();
@@ -185,7 +186,7 @@ impl Stream {
             Base::Concat { parts, period } => {
                 concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
             }
-            Base::Map(..) | Base::Fill(_) | Base::Compute { .. } => {
+            Base::Map(..) | Base::Fill(..) | Base::Compute { .. } => {
                 let most = (PIECE as u64 / self.itemsize).max(1);
                 let mut buffer = Vec::new();
                 let mut at = start;
@@ -272,9 +273,9 @@ impl Stream {
                     }
                 })
             }
-            Base::Compute { formula, operands, result } => {
+            Base::Compute { formula, operands, spec, result } => {
                 if result.get().is_none() {
-                    let computed = self.compute(formula, operands)?;
+                    let computed = self.compute(formula, operands, spec)?;
                     let _ = result.set(computed);
                 }
                 let from = bytes(start, self.itemsize);
@@ -282,8 +283,8 @@ impl Stream {
                 out.copy_from_slice(computed.ok_or_else(|| self.wrong("the result has another size"))?);
                 Ok(())
             }
-            Base::Fill(value) => {
-                fill::run(*value, self.spec.dtype, &self.spec.shape, start, out);
+            Base::Fill(value, spec) => {
+                fill::run(*value, spec.dtype, &spec.shape, start, out);
                 Ok(())
             }
             Base::Concat { parts, period } => {
@@ -298,16 +299,21 @@ impl Stream {
         }
     }
 
-    /// The bytes of an expression over whole tensors.
-    fn compute(&self, formula: &Formula, operands: &[Stream]) -> Result<Vec<u8>, FormatError> {
+    /// The bytes of an expression over whole tensors, whose result has this spec.
+    fn compute(
+        &self,
+        formula: &Formula,
+        operands: &[Stream],
+        spec: &TensorSpec,
+    ) -> Result<Vec<u8>, FormatError> {
         let values = operands.iter().map(Stream::values).collect::<Result<Vec<Values>, FormatError>>()?;
         let result = compute::evaluate(formula, &values).map_err(|error| self.wrong(&error.to_string()))?;
         let wide: Vec<u8> = result.elements.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let mut narrow = vec![0; bytes(self.count(), self.itemsize)];
-        if result.shape != self.spec.shape {
+        let mut narrow = vec![0; bytes(spec.numel().unwrap_or(0), self.itemsize)];
+        if result.shape != spec.shape {
             return Err(self.wrong("the result has another shape"));
         }
-        if let Some(cast) = Cast::new(Dtype::F64, self.spec.dtype) {
+        if let Some(cast) = Cast::new(Dtype::F64, spec.dtype) {
             cast.run(&wide, &mut narrow).map_err(|_| self.wrong("the result does not fit its dtype"))?;
         }
         Ok(narrow)

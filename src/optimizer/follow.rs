@@ -26,7 +26,7 @@ pub fn follow(
         groups.into_iter().any(|group| group.names.is_some())
             || optimizer.states.keys().any(|id| matches!(id, ParamId::Name(_)))
     });
-    if !named && keeps_order(plan, &candidates) || plan.changes_nothing() {
+    if optimizers.is_empty() || plan.changes_nothing() || (!named && keeps_order(plan, &candidates)) {
         return Ok(optimizers.iter().map(|_| Followed::Kept).collect());
     }
     let alignment = align::align(plan, optimizers, &candidates).map_err(|error| vec![error])?;

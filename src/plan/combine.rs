@@ -75,7 +75,10 @@ impl Planner<'_> {
                         second: other.key.to_string(),
                         second_spec: other_spec.clone(),
                     };
-                    self.problems.push(Problem::new(ProblemKind::Op { key: None, error }, clause.span));
+                    let help = error.help();
+                    let mut problem = Problem::new(ProblemKind::Op { key: None, error }, clause.span);
+                    problem.helps.extend(help);
+                    self.problems.push(problem);
                     continue;
                 }
                 self.must_equal(&entry, &other, clause.span);

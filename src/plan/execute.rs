@@ -24,6 +24,8 @@ pub(super) struct Planner<'a> {
     pub target: Option<&'a KeySet>,
     pub arena: Arena,
     pub state: State,
+    /// For each source tensor the first one that it is tied to, itself where there is none before it.
+    pub ties: Vec<usize>,
     pub lets: HashMap<String, Value>,
     /// Names of `let` lines that have no value; what uses them is not run, for it would only repeat that.
     broken: HashSet<String>,
@@ -38,16 +40,19 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     pub fn new(source: &KeySet, target: Option<&'a KeySet>, sources: &'a Sources) -> Self {
         let mut arena = Arena::default();
-        let mut state = State::default();
+        let (mut state, mut ties) = (State::default(), Vec::new());
         for (index, (key, info)) in source.iter().enumerate() {
             let expr = arena.add_source(index, info.spec.clone());
             state.push(Entry { key: key.clone(), expr, parents: Vec::new(), statement: None });
+            let first = info.tied.as_ref().and_then(|first| source.keys.get_index_of(first));
+            ties.push(first.unwrap_or(index));
         }
         Planner {
             sources,
             target,
             arena,
             state,
+            ties,
             lets: HashMap::new(),
             broken: HashSet::new(),
             applied: Vec::new(),
@@ -140,6 +145,10 @@ impl<'a> Planner<'a> {
             render: !(matches!(flow, Flow::Part | Flow::Add) && clause.over.is_some()),
         };
         let hits = matching.run(&mut problems, &mut warnings);
+        let lacking = !problems.is_empty();
+        if flow == Flow::Compute {
+            suggest::spaces_around_signs(&mut problems);
+        }
         self.problems.append(&mut problems);
         self.warnings.append(&mut warnings);
         gathered.matched += hits.len();
@@ -153,9 +162,13 @@ impl<'a> Planner<'a> {
                 }
             }
             Flow::Join | Flow::Unify | Flow::Compute => {
-                let alone = flow == Flow::Compute;
-                for group in join::group(clause, patterns, &hits, &self.state, alone, &mut self.problems) {
+                let (alone, mut broken) = (flow == Flow::Compute, Vec::new());
+                for group in join::group(clause, patterns, &hits, &self.state, alone, &mut broken) {
                     self.join(statement, clause, patterns, &hits, group, gathered);
+                }
+                // A pattern of the list that matches nothing has been reported, and each group lacks it.
+                if !lacking || clause.over.is_some() {
+                    self.problems.append(&mut broken);
                 }
             }
             _ => {

@@ -170,7 +170,12 @@ impl Matching<'_> {
         let state = self.outer.state;
         if tally.matched.is_empty() {
             let kind = ProblemKind::Unmatched { pattern: pattern.text.clone() };
-            problems.push(suggest::unmatched(Problem::new(kind, pattern.span), pattern, self.outer));
+            let mut problem = suggest::unmatched(Problem::new(kind, pattern.span), pattern, self.outer);
+            // Where a list is short for several patterns, alternatives may be what is meant.
+            if self.clause.templates.is_empty() && self.clause.assigned.is_none() {
+                problem.helps.extend(suggest::one_of(self.outer.sources.slice(pattern.span)));
+            }
+            problems.push(problem);
         } else if hits == 0 && !problems.iter().any(|problem| self.is_about(problem, pattern)) {
             let keys = tally.matched.iter().map(|&id| &*state.entry(id).key);
             let folded: Vec<String> =

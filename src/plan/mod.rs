@@ -21,6 +21,7 @@ mod scope;
 mod state;
 mod suggest;
 mod target;
+mod ties;
 
 pub use arena::{Arena, ExprId, Node, NodeKind, Power};
 pub use doubt::Unproved;

@@ -62,6 +62,8 @@ pub enum ProblemKind {
     Shape { key: String, have: TensorSpec, want: TensorSpec },
     #[error("`{key}` is {}, and the target wants {}", have.dtype, want.dtype)]
     Dtype { key: String, have: TensorSpec, want: TensorSpec },
+    #[error("`{first}` and `{second}` are one tensor, and the statements make two of it")]
+    TiedApart { first: String, second: String },
     #[error("an alternative `{alternative}` that never matches")]
     UnusedAlternative { alternative: String },
     #[error(
@@ -104,6 +106,7 @@ impl ProblemKind {
             Kind::NoTarget { .. } => "no-target",
             Kind::TargetUnmatched { .. } => "unmatched-target",
             Kind::Assertion { .. } => "assertion",
+            Kind::TiedApart { .. } => "tied-apart",
             Kind::Missing { .. } => "missing-key",
             Kind::Unexpected { .. } => "unexpected-key",
             Kind::Shape { .. } => "shape-mismatch",

@@ -78,6 +78,11 @@ impl State {
         &self.entries
     }
 
+    /// Gives a key another expression, of the same spec.
+    pub fn set_expr(&mut self, id: EntryId, expr: ExprId) {
+        self.entries[id.0 as usize].expr = expr;
+    }
+
     /// Adds a key at the end.
     pub fn push(&mut self, entry: Entry) {
         let id = self.remember(entry);

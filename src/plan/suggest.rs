@@ -1,12 +1,15 @@
 //! What to write instead: near keys, renames that came before, wildcards that were meant.
 
+use super::Applied;
 use super::arena::Arena;
 use super::execute::Planner;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 use super::scope::Outer;
 use super::state::{Entry, State};
 use crate::keyset::nearest;
-use crate::rules::{Form, Matcher, Pattern, Place};
+use crate::rules::verbs::Flow;
+use crate::rules::{Atom, Form, Matcher, Pattern, Place, SlotKind};
+use crate::tensor::TensorSpec;
 
 /// How many near keys are shown.
 const SHOWN: usize = 3;
@@ -50,6 +53,15 @@ pub(super) fn unmatched(mut problem: Problem, pattern: &Pattern, outer: &Outer) 
             "each statement sees the keys as the ones before it left them: write the new name, or put both in one block",
         );
     }
+    if let Some((index, text, key)) = no_index(pattern, state) {
+        return problem
+            .note(format!(
+                "`{{{index}}}` is an index here, digits without leading zeros; `{key}` has `{text}` there"
+            ))
+            .help(format!(
+                "write the texts out: `{{{text}|…}}`, with `{{…|…}}` at the same place of the new name"
+            ));
+    }
     if let Some((wider, key)) = one_segment_meant_many(pattern, state) {
         problem = problem.help(format!(
             "`*` inside a pattern is one segment, and `{key}` has more there: write `{wider}`"
@@ -57,6 +69,87 @@ pub(super) fn unmatched(mut problem: Problem, pattern: &Pattern, outer: &Outer) 
         return problem;
     }
     nearest_keys(problem, &pattern.text, state)
+}
+
+/// An index of the pattern, the text that stands in its place, and the key that would match if it were one.
+fn no_index<'s>(pattern: &Pattern, state: &'s State) -> Option<(String, String, &'s str)> {
+    let Form::Places(places) = &pattern.form else { return None };
+    let mut wider = pattern.clone();
+    let widened = places.iter().map(|place| match place {
+        Place::Segment(atoms) => Place::Segment(
+            atoms
+                .iter()
+                .map(|atom| match atom {
+                    Atom::Index { slot, .. } => Atom::Any { slot: *slot, least: 1 },
+                    other => other.clone(),
+                })
+                .collect(),
+        ),
+        other => other.clone(),
+    });
+    wider.form = Form::Places(widened.collect());
+    let matcher = Matcher::new(&wider);
+    state.iter().find_map(|(_, entry)| {
+        let way = matcher.ways(&entry.key).ok()?.into_iter().next()?;
+        pattern.slots.iter().zip(way.captures).find_map(|(slot, capture)| {
+            let (SlotKind::Index { .. }, Some(name), Some(text)) = (&slot.kind, &slot.name, capture.text)
+            else {
+                return None;
+            };
+            let zeros =
+                text.len() > 1 && text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
+            zeros.then(|| (name.clone(), text, &*entry.key))
+        })
+    })
+}
+
+/// What to write for a list whose items need not all be there.
+pub(super) fn one_of(written: &str) -> Option<String> {
+    let (_, inside) = written.split_once('{')?;
+    let (list, _) = inside.split_once('}').filter(|(list, _)| list.contains(','))?;
+    let alternatives: Vec<&str> = list.split(',').map(str::trim).collect();
+    Some(format!("all of a list must be there; `{{{}}}` takes those that are", alternatives.join("|")))
+}
+
+/// Says of operands of `compute` that match nothing and hold signs of arithmetic how those are written.
+pub(super) fn spaces_around_signs(problems: &mut [Problem]) {
+    for problem in problems {
+        if let ProblemKind::Unmatched { pattern } = &problem.kind
+            && let Some(sign) = pattern.chars().find(|sign| "+-/@".contains(*sign))
+        {
+            let spaced = pattern.replace(sign, &format!(" {sign} "));
+            problem
+                .helps
+                .push(format!("a key may hold `{sign}`; arithmetic has spaces around it: `{spaced}`"));
+        }
+    }
+}
+
+/// How many parts a split would have to make so that each has the size that the target wants.
+pub(super) fn other_parts(
+    applied: &Applied,
+    whole: &str,
+    spec: &TensorSpec,
+    kind: &ProblemKind,
+) -> Option<String> {
+    let ProblemKind::Shape { have, want, .. } = kind else { return None };
+    if applied.verb.flow != Flow::Part
+        || have.shape.len() != want.shape.len()
+        || spec.shape.len() != want.shape.len()
+    {
+        return None;
+    }
+    let mut differing = (0..want.shape.len()).filter(|&dim| have.shape[dim] != want.shape[dim]);
+    let (Some(dim), None) = (differing.next(), differing.next()) else { return None };
+    let (size, part, wanted) = (spec.shape[dim], have.shape[dim], want.shape[dim]);
+    let parts = size.checked_div(part).filter(|parts| parts * part == size && *parts > 1)?;
+    let fits = match size.checked_div(wanted).filter(|parts| parts * wanted == size) {
+        Some(parts) => format!("{parts} parts?"),
+        None => "parts of unequal size? Those are written `sizes [...]`".to_owned(),
+    };
+    Some(format!(
+        "dim {dim} of `{whole}` is {size}: in {parts} parts that is {part}, and the target wants {wanted}: {fits}"
+    ))
 }
 
 /// The pattern with a `*` widened to `**`, where that matches a key.

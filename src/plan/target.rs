@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::execute::Planner;
 use super::problem::{Problem, ProblemKind};
+use super::state::Entry;
 use super::{Output, suggest};
 use crate::keyset::{Key, KeyInfo, KeySet, fold, fold_specs};
 use crate::tensor::{Dtype, TensorSpec};
@@ -23,10 +24,11 @@ pub(super) struct Outcome {
 impl Planner<'_> {
     /// Ends a plan: the outputs in their order, checked against the target where there is one.
     pub fn conclude(&mut self) -> Outcome {
+        self.keep_ties();
         let mut outputs: Vec<Output> = self
             .state
             .iter()
-            .map(|(_, entry)| Output { key: entry.key.clone(), expr: entry.expr, tied: false })
+            .map(|(_, entry)| Output { key: entry.key.clone(), expr: entry.expr, tied: self.is_tied(entry) })
             .collect();
         let Some(target) = self.target else {
             return Outcome { outputs, left: Vec::new() };
@@ -66,6 +68,13 @@ impl Planner<'_> {
         }
     }
 
+    /// Whether the target calls a key tied to another one that is the same tensor here too.
+    fn is_tied(&self, entry: &Entry) -> bool {
+        let info = self.target.and_then(|target| target.get(&entry.key));
+        let partner = info.and_then(|info| self.state.find(info.tied.as_ref()?));
+        partner.is_some_and(|partner| self.equal(self.state.entry(partner).expr, entry.expr))
+    }
+
     /// Whether a tensor is as the target wants it; reports where it is not.
     fn compare(&mut self, key: &Key, have: &TensorSpec, want: &TensorSpec) -> bool {
         let Some(entry) = self.state.find(key).map(|id| self.state.entry(id)) else { return false };
@@ -95,6 +104,14 @@ impl Planner<'_> {
         }
         if !by_shape {
             problem = problem.help(cast);
+        } else if let (Some(applied), [parent]) = (applied, entry.parents.as_slice()) {
+            let parent = self.state.entry(*parent);
+            problem.helps.extend(suggest::other_parts(
+                applied,
+                &parent.key,
+                self.arena.spec(parent.expr),
+                &problem.kind,
+            ));
         }
         self.problems.push(problem);
         false

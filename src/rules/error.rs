@@ -38,6 +38,8 @@ pub enum RuleErrorKind {
     OnePart { verb: &'static str, example: &'static str },
     #[error("a list `{{{list}}}` names several tensors at once; `{verb}` takes each by itself")]
     ListInRename { verb: &'static str, list: String, alternatives: String },
+    #[error("`{{{alternatives}}}` is one of these names, and `{verb}` makes all of its names")]
+    AlternativesInParts { verb: &'static str, alternatives: String, list: String },
     #[error("two lists in one pattern")]
     TwoLists,
     #[error("a list cannot stand here")]
@@ -86,6 +88,8 @@ pub enum RuleErrorKind {
     NoConfig { name: String },
     #[error("`{name}` is already defined")]
     LetTwice { name: String },
+    #[error("`{name}` is that of the tensor, and no name for a value")]
+    LetOfTensor { name: String },
     #[error("the file has two `migration` lines")]
     MigrationTwice,
     #[error("`optimizer` is `follow` or `drop`, not `{mode}`")]
@@ -142,16 +146,18 @@ impl RuleErrorKind {
             | Kind::NeedsAssigned { .. }
             | Kind::ValueAlone { .. }
             | Kind::Assigned { .. } => "statement-shape",
-            Kind::ListInRename { .. } | Kind::TwoLists | Kind::ListHere | Kind::OverAndList => {
-                "misplaced-list"
-            }
+            Kind::ListInRename { .. }
+            | Kind::AlternativesInParts { .. }
+            | Kind::TwoLists
+            | Kind::ListHere
+            | Kind::OverAndList => "misplaced-list",
             Kind::OverUnknown { .. } | Kind::OverNeedsInto { .. } | Kind::IntoWithoutOver => "over",
             Kind::UnknownCapture { .. } => "unknown-capture",
             Kind::UnknownName { .. } | Kind::NoConfig { .. } => "unknown-name",
             Kind::Wildcards { .. } => "unequal-wildcards",
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
-            Kind::LetTwice { .. } | Kind::MigrationTwice => "defined-twice",
+            Kind::LetTwice { .. } | Kind::LetOfTensor { .. } | Kind::MigrationTwice => "defined-twice",
             Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } => "directive",
             Kind::NotYet { .. } => "not-yet",
             _ => "pattern",
@@ -179,7 +185,10 @@ impl RuleErrorKind {
                 "to give it another name, write `rename`".to_owned()
             }
             Kind::OneTemplate { .. } => "several renames at once are a block, one a line".to_owned(),
+            Kind::LetOfTensor { name } => format!("say whose it is: `let lora_{name} = …`"),
             Kind::ListInRename { alternatives, .. } => format!("write alternatives: `{{{alternatives}}}`"),
+            Kind::AlternativesInParts { list, .. } => format!("write a list: `{{{list}}}`"),
+            Kind::ListHere => "write its tensors out, with signs between them: `a.w + b.w`".to_owned(),
             Kind::TwoLists => "write one of them out as several patterns, separated by commas".to_owned(),
             Kind::OverAndList => "write the list, or the index, not both".to_owned(),
             Kind::OverUnknown { name, .. } => format!("write `{{{name}}}` where the index stands"),

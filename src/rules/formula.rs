@@ -5,7 +5,7 @@ use std::fmt;
 use super::op::OpError;
 use super::value::{Scope, Value, ValueError, ValueErrorKind, integer, real};
 use crate::syntax::ast::{BinaryOp, Expr, ExprKind, Glob, UnaryOp};
-use crate::tensor::{Shape, ShapeText};
+use crate::tensor::Shape;
 
 /// An expression over the operands of `compute`; everything is worked out in f64 and rounded once.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +115,9 @@ impl Formula {
                     BinaryOp::Add => Elementwise::Add,
                     BinaryOp::Subtract => Elementwise::Subtract,
                     BinaryOp::Multiply => Elementwise::Multiply,
+                    BinaryOp::Divide if *right == Formula::Number(0.0) => {
+                        return Err(error(ValueErrorKind::DivisionByZero));
+                    }
                     BinaryOp::Divide => Elementwise::Divide,
                     _ => return Ok(Formula::MatMul(left, right)),
                 };
@@ -186,7 +189,7 @@ impl Formula {
                 let mut shape = operand.shape(operands)?;
                 let rank = shape.len();
                 if rank < 2 {
-                    return Err(OpError::NotMatrix { shape });
+                    return Err(OpError::NeedsMatrix { function: "transpose", shape });
                 }
                 shape.swap(rank - 2, rank - 1);
                 Ok(shape)
@@ -195,10 +198,10 @@ impl Formula {
                 let (left, right) = (left.shape(operands)?, right.shape(operands)?);
                 let (Some((m, k)), Some((inner, n))) = (matrix(&left), matrix(&right)) else {
                     let shape = if left.len() < 2 { left } else { right };
-                    return Err(OpError::NotMatrix { shape });
+                    return Err(OpError::NeedsMatrix { function: "@", shape });
                 };
                 if k != inner {
-                    return Err(product(&left, &right));
+                    return Err(OpError::MatMul { left, right, inner: k, other: inner });
                 }
                 let mut shape = broadcast(&left[..left.len() - 2], &right[..right.len() - 2])?;
                 shape.extend([m, n]);
@@ -233,11 +236,7 @@ pub fn broadcast(left: &[u64], right: &[u64]) -> Result<Shape, OpError> {
         .map(|dim| match (size(left, dim), size(right, dim)) {
             (a, b) if a == b || b == 1 => Ok(a),
             (1, b) => Ok(b),
-            _ => Err(product(left, right)),
+            _ => Err(OpError::Broadcast { left: left.to_vec(), right: right.to_vec() }),
         })
         .collect()
-}
-
-fn product(left: &[u64], right: &[u64]) -> OpError {
-    OpError::Option { what: format!("{} and {} do not go together", ShapeText(left), ShapeText(right)) }
 }

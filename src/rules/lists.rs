@@ -52,6 +52,15 @@ pub(super) fn list_of(glob: &Glob) -> Option<Vec<String>> {
     })
 }
 
+/// The nameless alternatives in a pattern, where there are some: `q|k|v`.
+pub(super) fn alternatives_of(glob: &Glob) -> Option<Vec<String>> {
+    let GlobKind::Parts(parts) = &glob.kind else { return None };
+    parts.iter().find_map(|part| match &part.node {
+        Part::Alternatives(None, texts) => Some(texts.iter().map(|text| text.node.clone()).collect()),
+        _ => None,
+    })
+}
+
 /// The pattern with the prefix and a dot before it; its place stays its own.
 pub(super) fn prefixed(glob: &Glob, prefix: Option<&Glob>) -> Result<Glob, RuleError> {
     let Some(prefix) = prefix else { return Ok(glob.clone()) };

@@ -20,7 +20,7 @@ pub use error::{RuleError, RuleErrorKind, RuleWarning, diagnostic};
 pub use lists::glob_pattern;
 pub use matching::{Capture, Match, Matcher, TooManyWays};
 pub use options::{OptionKind, OptionRow, Options, dim as dim_of};
-pub use pattern::{Form, Names, Pattern, Place, Slot, SlotKind};
+pub use pattern::{Atom, Form, Names, Pattern, Place, Slot, SlotKind};
 pub use resolve::{Given, Resolved, resolve};
 pub use template::{RenderError, Template};
 

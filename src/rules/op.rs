@@ -137,7 +137,7 @@ pub enum OpError {
     Layers { dim: usize, size: u64, parts: usize, shape: Shape },
     #[error("`{first}` is {first_spec} and `{second}` is {second_spec}: they cannot be equal")]
     Unequal { first: String, first_spec: TensorSpec, second: String, second_spec: TensorSpec },
-    #[error("{given} slices for the dims of {}", ShapeText(shape))]
+    #[error("{} for {}, which has {}", counted(*given, "slice"), ShapeText(shape), counted(shape.len(), "dim"))]
     TooManySlices { given: usize, shape: Shape },
     #[error("a slice keeps all dims, and {index} alone would take one away")]
     IndexInSlice { index: i64 },
@@ -145,8 +145,20 @@ pub enum OpError {
     Range { slice: String, dim: usize, shape: Shape },
     #[error("{} cannot be padded to {to}", ShapeText(shape))]
     Pad { to: String, shape: Shape },
-    #[error("value arithmetic is for floating-point tensors, and this is {dtype}")]
-    NotReal { dtype: Dtype },
+    #[error("`{key}` is {dtype}, and value arithmetic is for floating-point tensors")]
+    NotReal { key: String, dtype: Dtype },
+    #[error("`{slice}` ends before it begins, in dim {dim} of {}", ShapeText(shape))]
+    Reversed { slice: String, dim: usize, shape: Shape },
+    #[error("{} and {} do not broadcast", ShapeText(left), ShapeText(right))]
+    Broadcast { left: Shape, right: Shape },
+    #[error(
+        "{} @ {} has no value: the inner dims are {inner} and {other}",
+        ShapeText(left),
+        ShapeText(right)
+    )]
+    MatMul { left: Shape, right: Shape, inner: u64, other: u64 },
+    #[error("`{function}` is for matrices, and this is {}", ShapeText(shape))]
+    NeedsMatrix { function: &'static str, shape: Shape },
     #[error("{what}")]
     Option { what: String },
 }
@@ -154,7 +166,14 @@ pub enum OpError {
 impl OpError {
     /// Whether the message names the keys that it is about.
     pub fn names_keys(&self) -> bool {
-        matches!(self, OpError::Join { .. } | OpError::JoinDtypes { .. })
+        matches!(
+            self,
+            OpError::Join { .. }
+                | OpError::JoinDtypes { .. }
+                | OpError::Stack { .. }
+                | OpError::Unequal { .. }
+                | OpError::NotReal { .. }
+        )
     }
 
     /// What to write instead.
@@ -170,16 +189,47 @@ impl OpError {
                 };
                 format!("{divides}parts of unequal size are written `sizes [...]` with {parts} sizes")
             }
+            OpError::Join { first_shape, second_shape, .. }
+            | OpError::Stack { first_shape, second_shape, .. }
+                if first_shape.len() != second_shape.len() =>
+            {
+                let (first, second) = (first_shape.len(), second_shape.len());
+                format!(
+                    "one has {}, the other {}: `reshape` one of them above",
+                    counted(first, "dim"),
+                    counted(second, "dim")
+                )
+            }
             OpError::Join { .. } => "look at the dim: it is counted from 0".to_owned(),
+            OpError::Stack { .. } => {
+                "`merge` joins along a dim that there is; `pad` or `slice` makes shapes equal".to_owned()
+            }
             OpError::JoinDtypes { first_dtype, second, .. } => {
                 format!("`cast {second} to {first_dtype}` above makes them one")
             }
+            OpError::Unequal { first_spec, second, second_spec, .. }
+                if first_spec.shape == second_spec.shape =>
+            {
+                format!("`cast {second} to {}` above gives them one dtype", first_spec.dtype)
+            }
+            OpError::Unequal { second, .. } => format!("`drop {second}` above, if it is not the same tensor"),
             OpError::NotMatrix { .. } => "write `dims [0, 1]`".to_owned(),
             OpError::IndexInSlice { index } => {
                 format!("write `{index}:{}`, and `reshape` if the dim should go", index.saturating_add(1))
             }
             OpError::Layers { size, .. } => format!("name {size} tensors, or run an index with `over`"),
-            OpError::NotReal { .. } => "`cast` it to a float dtype above".to_owned(),
+            OpError::NotReal { key, dtype } if super::verbs::castable(*dtype) => {
+                format!("above, `cast {key} to f32 where dtype == {dtype}`")
+            }
+            OpError::Broadcast { .. } => {
+                "dims pair from the last to the first, as in torch, and are equal or one of them is 1"
+                    .to_owned()
+            }
+            OpError::MatMul { .. } => "`transpose(…)` exchanges the last two dims".to_owned(),
+            OpError::NeedsMatrix { .. } => "`reshape` it above: to [1, n] or [n, 1]".to_owned(),
+            OpError::Pad { .. } => {
+                "`pad` names every size, and none is smaller than it was; `slice` cuts".to_owned()
+            }
             OpError::Count { .. } => "one size may be -1 and takes the rest".to_owned(),
             _ => return None,
         })

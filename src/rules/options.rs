@@ -203,7 +203,10 @@ pub fn range(slice: &Value, dim: usize, shape: &[u64]) -> Result<(u64, u64), OpE
         Value::Slice(start, end) => (start.map_or(Ok(0), bound)?, end.map_or(Ok(size), bound)?),
         _ => return Err(outside()),
     };
-    if end > size || start > end {
+    if start > end {
+        return Err(OpError::Reversed { slice: slice.to_string(), dim, shape: shape.to_vec() });
+    }
+    if end > size {
         return Err(outside());
     }
     Ok((start, end - start))

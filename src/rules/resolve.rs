@@ -75,12 +75,19 @@ struct Around {
 
 impl Resolver<'_> {
     fn error(&mut self, kind: RuleErrorKind, span: Span) {
-        self.out.errors.push(Spanned::new(kind, span));
+        self.note(Spanned::new(kind, span));
+    }
+
+    /// Notes an error once: what a list writes out is checked for each of its items.
+    fn note(&mut self, error: RuleError) {
+        if !self.out.errors.contains(&error) {
+            self.out.errors.push(error);
+        }
     }
 
     /// The value, or `None` after its error was noted.
     fn ok<T>(&mut self, result: Result<T, RuleError>) -> Option<T> {
-        result.map_err(|error| self.out.errors.push(error)).ok()
+        result.map_err(|error| self.note(error)).ok()
     }
 
     fn items(&mut self, items: &[Item], around: &Around) {
@@ -163,6 +170,10 @@ impl Resolver<'_> {
     fn let_line(&mut self, name: &Word, value: &Expr, prefix: Option<&Glob>) {
         if self.lets.contains(&name.node) {
             self.error(RuleErrorKind::LetTwice { name: name.node.clone() }, name.span);
+        }
+        // These mean the tensor's own wherever they stand, so that such a value would never be used.
+        if ["shape", "rank", "dtype"].contains(&name.node.as_str()) {
+            self.error(RuleErrorKind::LetOfTensor { name: name.node.clone() }, name.span);
         }
         self.check_names(value, &[], &[]);
         self.check_patterns(value, prefix);
@@ -302,6 +313,14 @@ impl Resolver<'_> {
             Some((span, _)) if over.is_some() => self.error(RuleErrorKind::OverAndList, *span),
             _ if (one_to_one || matches!(verb.flow, Flow::Join | Flow::Unify)) && templates.len() > 1 => {
                 self.error(RuleErrorKind::OneTemplate { verb: name }, templates[1].span);
+            }
+            None if matches!(verb.flow, Flow::Part | Flow::Add | Flow::Tie)
+                && !clause.patterns.iter().any(|glob| lists::alternatives_of(glob).is_some())
+                && let Some((glob, texts)) =
+                    templates.iter().find_map(|glob| Some((glob, lists::alternatives_of(glob)?))) =>
+            {
+                let (alternatives, list) = (texts.join("|"), texts.join(","));
+                self.error(RuleErrorKind::AlternativesInParts { verb: name, alternatives, list }, glob.span);
             }
             None if verb.flow == Flow::Part && over.is_none() && templates.len() == 1 => {
                 self.error(RuleErrorKind::OnePart { verb: name, example: verb.example }, templates[0].span);

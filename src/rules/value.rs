@@ -235,6 +235,9 @@ pub fn real_number(expr: &Expr, scope: &dyn Scope) -> Result<f64, ValueError> {
             BinaryOp::Add => left + right,
             BinaryOp::Subtract => left - right,
             BinaryOp::Multiply => left * right,
+            _ if right == 0.0 => {
+                return Err(ValueError { kind: ValueErrorKind::DivisionByZero, span: expr.span });
+            }
             _ => left / right,
         });
     }
@@ -304,6 +307,7 @@ fn binary(op: BinaryOp, left: Value, right: Value) -> Outcome {
         Op::Add => Value::Float(a + b),
         Op::Subtract => Value::Float(a - b),
         Op::Multiply => Value::Float(a * b),
+        Op::Divide if b == 0.0 => return Err(ValueErrorKind::DivisionByZero),
         Op::Divide => Value::Float(a / b),
         Op::Less => Value::Bool(a < b),
         Op::LessEqual => Value::Bool(a <= b),

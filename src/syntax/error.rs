@@ -72,6 +72,9 @@ pub enum SyntaxErrorKind {
         /// `alternatives` or `the items of a list`.
         what: &'static str,
     },
+    /// Braces inside alternatives or a list.
+    #[error("braces inside braces: alternatives and lists hold plain text")]
+    NestedBraces,
     /// Something after the colon of a capture that is no kind.
     #[error("`{kind}` is no kind of capture")]
     CaptureKind {
@@ -106,6 +109,9 @@ impl SyntaxErrorKind {
             Kind::NoBlock => "only a verb alone (`rename {`), `in KEY {` and `under KEY {` do".into(),
             Kind::NotPlain { .. } => {
                 "write several patterns, separated by commas, or put the wildcard beside the braces".into()
+            }
+            Kind::NestedBraces => {
+                "write one list, `{q,k,v}`, or several patterns, separated by commas".into()
             }
             Kind::CaptureKind { .. } => "kinds are `int`, a range such as `0..11`, and `**`".into(),
             Kind::UnknownEscape { .. } => "escapes are `\\\"`, `\\\\`, `\\n` and `\\t`".into(),

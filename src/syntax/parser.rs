@@ -139,9 +139,13 @@ impl<'a> Parser<'a> {
                     self.error(SyntaxErrorKind::LoneWord { word }, start..end);
                     return None;
                 }
-                let (found, length) = word_at(&text[at..]);
-                let start = range.start + at;
-                self.error(SyntaxErrorKind::Unexpected { expected, found }, start..start + length);
+                let (found, word) = word_at(&text[at..]);
+                let (start, end) = (range.start + at + word.start, range.start + at + word.end);
+                if text[at..].starts_with('{') && ["`}`", "`,` or `}`"].contains(&expected.as_str()) {
+                    self.error(SyntaxErrorKind::NestedBraces, start..end);
+                    return None;
+                }
+                self.error(SyntaxErrorKind::Unexpected { expected, found }, start..end);
                 None
             }
         }
@@ -640,17 +644,13 @@ fn lone_last_word(text: &str, at: usize) -> Option<Range<usize>> {
     (alone && name).then_some(start..text.len())
 }
 
-/// The word at the start of `rest` for "found …", and its length in bytes.
-fn word_at(rest: &str) -> (String, usize) {
-    let trimmed = rest.trim_start();
-    if trimmed.is_empty() {
-        return ("the end of the line".to_owned(), 0);
-    }
-    if rest.len() != trimmed.len() {
-        return word_at(trimmed);
-    }
-    let length = rest.find(|character: char| character.is_whitespace()).unwrap_or(rest.len());
-    (format!("`{}`", &rest[..length]), length)
+/// The first word of `rest` for "found …", and where in `rest` it stands.
+fn word_at(rest: &str) -> (String, Range<usize>) {
+    let Some(word) = rest.split_whitespace().next() else {
+        return ("the end of the line".to_owned(), 0..0);
+    };
+    let start = rest.len() - rest.trim_start().len();
+    (format!("`{word}`"), start..start + word.len())
 }
 
 #[cfg(test)]

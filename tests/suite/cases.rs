@@ -1,8 +1,8 @@
 //! Golden folders: `tests/cases/<verb or topic>/<case>/`, each run through the real command line.
 //!
-//! A case holds `r.rules`, `source.tensors`, and where it wants them `target.tensors`, `args` (one argument
-//! a line) and key sets (`*.keys.yaml`). What must come of it stands beside them: `gives.tensors` (the whole
-//! output, in order) or `error.txt` (`exit N`, then all of standard error). `stderr.txt` is standard error
+//! A case holds `r.rules`, `source.tensors`, and where it wants them `source.metadata` (lines `KEY = TEXT`),
+//! `target.tensors`, `args` (one argument a line) and key sets (`*.keys.yaml`). What must come of it stands
+//! beside them: `gives.tensors` (the whole output, in order) and `gives.metadata`, or `error.txt` (`exit N`, then all of standard error). `stderr.txt` is standard error
 //! of a good run; a run that warns must have it. Alone, it says that nothing was written and nothing was wrong.
 //! `UPDATE_CASES=1 cargo test cases` writes all of these anew, to be read before they are committed.
 
@@ -12,13 +12,13 @@ use std::sync::Mutex;
 use ckpt_migrate::rules::verbs;
 
 use crate::command::{self, Folder};
-use crate::tensors;
+use crate::{safetensors, tensors};
 
-const EXPECTATIONS: [&str; 3] = ["gives.tensors", "error.txt", "stderr.txt"];
-const GIVEN: [&str; 4] = ["r.rules", "source.tensors", "target.tensors", "args"];
+const EXPECTATIONS: [&str; 4] = ["gives.tensors", "gives.metadata", "error.txt", "stderr.txt"];
+const GIVEN: [&str; 5] = ["r.rules", "source.tensors", "source.metadata", "target.tensors", "args"];
 
 /// What a case comes to: the text of each expectation that applies.
-type Outcome = [Option<String>; 3];
+type Outcome = [Option<String>; 4];
 
 #[test]
 fn every_case_comes_out_as_written() {
@@ -95,7 +95,11 @@ fn run(case: &Path) -> Outcome {
             folder.write(&name, std::fs::read(case.join(&name)).unwrap());
         }
     }
-    folder.tensors("source.safetensors", &read("source.tensors").unwrap());
+    let source = read("source.tensors").unwrap();
+    match read("source.metadata") {
+        Some(metadata) => folder.tensors_and_metadata("source.safetensors", &source, metadata.lines()),
+        None => folder.tensors("source.safetensors", &source),
+    };
     let written = read("args").unwrap_or_default();
     let mut arguments: Vec<&str> =
         vec!["--rules", "r.rules", "source.safetensors", "-o", "out.safetensors", "--no-record"];
@@ -109,11 +113,13 @@ fn run(case: &Path) -> Outcome {
     let ran = folder.run(&arguments);
     let gives =
         folder.has("out.safetensors").then(|| tensors::to_text(&folder.tensors_of("out.safetensors")));
+    let metadata = gives.as_ref().map(|_| safetensors::metadata_of(&folder.read("out.safetensors")));
+    let metadata = metadata.filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n") + "\n");
     if ran.exit != 0 {
-        return [gives, Some(format!("exit {}\n{}", ran.exit, ran.stderr)), None];
+        return [gives, metadata, Some(format!("exit {}\n{}", ran.exit, ran.stderr)), None];
     }
     let notable = gives.is_none() || ran.stderr.contains("warning") || case.join("stderr.txt").exists();
-    [gives, None, notable.then_some(ran.stderr)]
+    [gives, metadata, None, notable.then_some(ran.stderr)]
 }
 
 fn compare(case: &Path, outcome: &Outcome) -> Option<String> {

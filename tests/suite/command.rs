@@ -39,6 +39,17 @@ impl Folder {
         self.write(name, safetensors::to_bytes(&tensors::parse(lines)))
     }
 
+    /// Writes a safetensors file of lines of tensors and lines of metadata.
+    pub fn tensors_and_metadata<'a>(
+        &self,
+        name: &str,
+        lines: &str,
+        metadata: impl Iterator<Item = &'a str>,
+    ) -> &Folder {
+        let metadata = safetensors::metadata(metadata);
+        self.write(name, safetensors::with_metadata(&tensors::parse(lines), Some(metadata)))
+    }
+
     /// Reads a file.
     pub fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap()

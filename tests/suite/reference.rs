@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::command::{Folder, Ran};
 use crate::docs::page;
+use crate::safetensors;
 use crate::tensors::{self, Tensor};
 
 /// An example: rules, and what they make of which keys.
@@ -13,7 +14,8 @@ use crate::tensors::{self, Tensor};
 /// lines below it: `before` (the source), `target`, `options` (of the command line), and `after` (the
 /// whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
 /// as everywhere in these tests; `before r0` and `before r1` are inputs under these names, `after r0` and
-/// `after r1` outputs. A line of `after` without values stands for any, and `KEY = KEY` is that
+/// `after r1` outputs; `metadata` and `metadata after` are that of the one source and output, as lines
+/// `KEY = TEXT`. A line of `after` without values stands for any, and `KEY = KEY` is that
 /// tensor of the source, byte for byte.
 struct Example {
     line: usize,
@@ -96,7 +98,13 @@ impl Example {
         let mut before = Vec::new();
         for (name, lines) in self.files("before", "v1.safetensors") {
             let path = name.split_once('=').map_or(name.as_str(), |(_, path)| path);
-            folder.tensors(path, &lines.join("\n"));
+            match self.lines("metadata") {
+                Some(metadata) => {
+                    let metadata = metadata.iter().map(String::as_str);
+                    folder.tensors_and_metadata(path, &lines.join("\n"), metadata)
+                }
+                None => folder.tensors(path, &lines.join("\n")),
+            };
             before.extend(folder.tensors_of(path));
             arguments.push(name);
         }
@@ -148,6 +156,10 @@ impl Example {
             if found.len() != after.len() || !after.iter().all(|line| is_in(&found, line, before)) {
                 return Err(format!("the output is\n{}", tensors::to_text(&found)));
             }
+            let metadata = safetensors::metadata_of(&folder.read(&path(name)));
+            if metadata != self.lines("metadata after").unwrap_or_default() {
+                return Err(format!("the metadata is\n{}", metadata.join("\n")));
+            }
         }
         Ok(())
     }
@@ -174,12 +186,17 @@ fn is_in(found: &[Tensor], line: &str, before: &[Tensor]) -> bool {
 
 #[test]
 fn every_example_of_the_language_reference_runs() {
-    let examples = examples("docs/language.md");
-    assert!(examples.len() > 60, "only {} examples were found", examples.len());
+    all_run("docs/language.md", 90);
+}
+
+/// Runs the examples of a page, of which there are at least so many.
+fn all_run(page: &str, least: usize) {
+    let examples = examples(page);
+    assert!(examples.len() >= least, "only {} examples were found", examples.len());
     let mut wrong = String::new();
     for example in &examples {
         if let Err(what) = example.run() {
-            write!(wrong, "docs/language.md:{}\n{}{what}\n\n", example.line, example.rules).unwrap();
+            write!(wrong, "{page}:{}\n{}{what}\n\n", example.line, example.rules).unwrap();
         }
     }
     assert!(wrong.is_empty(), "\n{wrong}");

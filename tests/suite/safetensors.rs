@@ -61,6 +61,19 @@ pub fn from_bytes(bytes: &[u8]) -> Vec<Tensor> {
     tensors.into_iter().map(|(.., tensor)| tensor).collect()
 }
 
+/// The metadata of a file as lines `KEY = TEXT`, in its order.
+pub fn metadata_of(bytes: &[u8]) -> Vec<String> {
+    let header = header(bytes);
+    let metadata = header.get("__metadata__").and_then(Value::as_object).into_iter().flatten();
+    metadata.map(|(key, text)| format!("{key} = {}", text.as_str().unwrap())).collect()
+}
+
+/// Metadata of such lines.
+pub fn metadata<'a>(lines: impl Iterator<Item = &'a str>) -> Value {
+    let items = lines.map(|line| line.split_once(" = ").unwrap());
+    Value::Object(items.map(|(key, text)| (key.to_owned(), text.into())).collect())
+}
+
 /// The header of a file.
 pub fn header(bytes: &[u8]) -> Map<String, Value> {
     let length = usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();

@@ -41,6 +41,6 @@ pub(in crate::rules) fn castable(dtype: Dtype) -> bool {
 pub(super) fn values_of(call: &Call) -> Result<(), OpError> {
     match call.inputs.iter().find(|(_, spec)| !spec.dtype.is_float() || !castable(spec.dtype)) {
         None => Ok(()),
-        Some((_, spec)) => Err(OpError::NotReal { dtype: spec.dtype }),
+        Some((key, spec)) => Err(OpError::NotReal { key: (*key).to_owned(), dtype: spec.dtype }),
     }
 }
