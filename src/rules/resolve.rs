@@ -39,7 +39,7 @@ pub struct Given {
     pub config: Option<HashMap<String, Known>>,
 }
 
-/// Resolves a syntax tree.
+/// Resolves a syntax tree, whose `include` and `use` lines have been [followed](super::take_in).
 pub fn resolve(ast: &Ast, sources: &Sources, given: &Given) -> Resolved {
     let mut resolver = Resolver { sources, given, out: Resolved::default(), lets: Vec::new() };
     for (name, value) in given.config.iter().flatten() {
@@ -132,8 +132,10 @@ impl Resolver<'_> {
                         self.error(kind, mode.span);
                     }
                 },
-                Item::Include(word) => self.error(RuleErrorKind::NotYet { directive: "include" }, word.span),
-                Item::Use(word) => self.error(RuleErrorKind::NotYet { directive: "use" }, word.span),
+                Item::Include(word) => {
+                    self.error(RuleErrorKind::NotFollowed { directive: "include" }, word.span);
+                }
+                Item::Use(word) => self.error(RuleErrorKind::NotFollowed { directive: "use" }, word.span),
             }
         }
     }
