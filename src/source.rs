@@ -123,13 +123,13 @@ impl Sources {
         format!("{}:{}", crate::diagnostic::printable(name), self.line_col(span).0)
     }
 
-    /// The line where a span begins, as sentences name it: `line 3`, and `line 3 of common.rules` where
+    /// The line where a span begins, as sentences name it: `line 3`, and ``line 3 of `common.rules` `` where
     /// another text takes that one in.
     pub fn line_name(&self, span: Span) -> String {
         let line = self.line_col(span).0;
         match self.get(span.file) {
             Some(source) if source.taken_in.is_some() => {
-                format!("line {line} of {}", crate::diagnostic::printable(&source.name))
+                format!("line {line} of `{}`", crate::diagnostic::printable(&source.name))
             }
             _ => format!("line {line}"),
         }
@@ -184,7 +184,7 @@ mod tests {
         let span = Span::new(deep, 0, 6);
         assert_eq!(sources.taken_in(span), [("b", Span::new(inner, 0, 11)), ("a", line)]);
         assert_eq!(sources.taken_in(line), []);
-        assert_eq!(sources.line_name(span), "line 1 of b");
+        assert_eq!(sources.line_name(span), "line 1 of `b`");
         assert_eq!(sources.line_name(line), "line 2");
     }
 }

@@ -1,4 +1,4 @@
-"""A small DenseNet with the keys of torchvision's files of before 2018.
+"""A small DenseNet with the keys of torchvision's files of before PyTorch 0.4.
 
 `python make.py [FOLDER]` writes `sample.pt`, and `expected.pt`: what torchvision itself makes of it.
 The key sets are those of the two files (`migrate keys`).
@@ -29,7 +29,7 @@ def before() -> nn.Module:
 
 
 def old_names(weights: dict) -> dict:
-    """The weights under the names of before 2018, without the count of batches that BatchNorm then lacked."""
+    """The weights under the old names, without the count of batches that BatchNorm then lacked."""
     dotted = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): value for key, value in weights.items()}
     return {key: value for key, value in dotted.items() if not key.endswith("num_batches_tracked")}
 

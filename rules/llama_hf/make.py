@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-WIDTH, HEADS, KV_HEADS, HEAD_DIM, LAYERS, WORDS, HIDDEN = 32, 4, 2, 8, 2, 48, 64
+WIDTH, HEADS, KV_HEADS, HEAD_DIM, LAYERS, WORDS, HIDDEN = 32, 4, 2, 8, 2, 32, 48
 
 # What the rules are told of it on the command line.
 OPTIONS = ["--set", f"head_dim={HEAD_DIM}"]
