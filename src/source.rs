@@ -106,6 +106,11 @@ impl Sources {
         self.0.get(usize::try_from(file).ok()?)
     }
 
+    /// The texts that lines of others take in, in the order in which they stand.
+    pub fn all_taken_in(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter().filter(|source| source.taken_in.is_some())
+    }
+
     /// The line and column where a span begins, both from 1, the column in characters; `(1, 1)` for a
     /// span of no text.
     pub fn line_col(&self, span: Span) -> (usize, usize) {

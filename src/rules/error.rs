@@ -85,7 +85,7 @@ pub enum RuleErrorKind {
     #[error("`{name}` is a value of the model's configuration, and none is given")]
     NoConfig { name: String },
     #[error("`{name}` is already defined")]
-    LetTwice { name: String },
+    LetTwice { name: String, first: Option<Span> },
     #[error("cannot include `{path}`: {reason}")]
     Include { path: String, reason: String },
     #[error("`{path}` includes itself: {}", way.join(" → "))]
@@ -248,6 +248,9 @@ impl RuleErrorKind {
 /// The error for people.
 pub fn diagnostic(error: &RuleError) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(error.node.code(), error.node.to_string()).primary(error.span, "");
+    if let RuleErrorKind::LetTwice { first: Some(first), .. } = &error.node {
+        diagnostic = diagnostic.label(*first, "defined here");
+    }
     if let Some(help) = error.node.help() {
         diagnostic = diagnostic.help(help);
     }

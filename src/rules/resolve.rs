@@ -164,7 +164,11 @@ impl Resolver<'_> {
 
     fn let_line(&mut self, name: &Word, value: &Expr, prefix: Option<&Glob>) {
         if self.lets.contains(&name.node) {
-            self.error(RuleErrorKind::LetTwice { name: name.node.clone() }, name.span);
+            let first = self.out.rules.steps.iter().find_map(|step| match step {
+                Step::Let(step) if step.name == name.node => Some(step.span),
+                _ => None,
+            });
+            self.error(RuleErrorKind::LetTwice { name: name.node.clone(), first }, name.span);
         }
         self.check_names(value, &[], &[]);
         self.check_patterns(value, prefix);

@@ -195,3 +195,107 @@ impl<L: Loader> Walk<'_, L> {
         Vec::new()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+
+    /// Follows the lines of `r` through texts by name; gives the codes and messages of what is wrong.
+    fn follow(texts: &[(&str, &str)]) -> (Ast, Sources, Vec<String>) {
+        let mut texts: HashMap<String, String> =
+            texts.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        let mut sources = Sources::new();
+        let file = sources.add("r", texts["r"].clone());
+        let (ast, errors) = syntax::parse(&texts["r"], file);
+        assert_eq!(errors, []);
+        let taken = take_in(ast, (file, "r".to_owned()), &mut sources, &mut texts);
+        let wrong = taken.errors.iter().map(|error| format!("{}: {}", error.node.code(), error.node));
+        let wrong = wrong.chain(taken.syntax_errors.iter().map(|(file, error)| format!("{file}: {}", error.kind)));
+        let wrong = wrong.collect();
+        (taken.ast, sources, wrong)
+    }
+
+    #[test]
+    fn statements_stand_where_the_line_stands_and_point_into_their_own_text() {
+        let (ast, sources, wrong) =
+            follow(&[("r", "drop a\nunder x {\n  include \"c\"\n}\ndrop d\n"), ("c", "\u{feff}drop b\ndrop c\n")]);
+        assert!(wrong.is_empty(), "{wrong:?}");
+        let [Item::Statement(_), Item::Under { body, .. }, Item::Statement(last)] = ast.items.as_slice() else {
+            panic!("{ast:?}")
+        };
+        let places: Vec<String> = body
+            .iter()
+            .map(|item| match item {
+                Item::Statement(statement) => {
+                    format!("{} {}", sources.place(statement.span), sources.slice(statement.span))
+                }
+                item => panic!("{item:?}"),
+            })
+            .collect();
+        assert_eq!(places, ["c:1 drop b", "c:2 drop c"]);
+        assert_eq!(sources.place(last.span), "r:5");
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_told() {
+        let table: &[(&[(&str, &str)], &[&str])] = &[
+            (&[("r", "include \"c\"")], &["include: cannot include `c`: there is no such text"]),
+            (&[("r", "include \"r\"")], &["include: `r` includes itself: r → r"]),
+            (
+                &[("r", "include \"a\""), ("a", "include \"b\""), ("b", "include \"a\"")],
+                &["include: `a` includes itself: a → b → a"],
+            ),
+            (
+                &[("r", "use lightening")],
+                &["unknown-rule-set: there is no shipped rule set `lightening`"],
+            ),
+            (
+                &[("r", "include \"c\""), ("c", "migration a -> b")],
+                &["directive: a text that is taken in has no `migration` line of its own"],
+            ),
+            (&[("r", "include \"c\""), ("c", "drop a b")], &["1: `b` stands alone"]),
+        ];
+        for (texts, expected) in table {
+            assert_eq!(follow(texts).2, *expected, "{texts:?}");
+        }
+    }
+
+    #[test]
+    fn texts_that_multiply_are_bounded() {
+        let names: Vec<String> = (0..40).map(|index| format!("t{index}")).collect();
+        let doubling: Vec<String> = (1..41).map(|next| format!("include \"t{next}\"\ninclude \"t{next}\"")).collect();
+        let mut texts: Vec<(&str, &str)> =
+            names.iter().map(String::as_str).zip(doubling.iter().map(String::as_str)).collect();
+        texts.push(("r", "include \"t0\""));
+        let (_, sources, wrong) = follow(&texts);
+        assert_eq!(wrong, ["include: rules take in more than 1000 texts, or nest deeper than 16"]);
+        assert_eq!(sources.all_taken_in().count(), MAX_TEXTS);
+    }
+
+    #[test]
+    fn a_let_above_goes_before_that_of_a_shipped_set() {
+        let lets = |text: &str| -> Vec<String> {
+            let (ast, sources, wrong) = follow(&[("r", text)]);
+            assert!(wrong.is_empty(), "{wrong:?}");
+            let lets = ast.items.iter().filter_map(|item| match item {
+                Item::Let { name, .. } => Some(format!("{} {}", sources.place(name.span), name.node)),
+                _ => None,
+            });
+            lets.collect()
+        };
+        let all = ["use llama_hf:7 head_dim", "use llama_hf:8 heads", "use llama_hf:9 kv_heads"];
+        assert_eq!(lets("use llama_hf"), all);
+        assert_eq!(lets("let head_dim = 64\nuse llama_hf"), ["r:1 head_dim", all[1], all[2]]);
+    }
+
+    #[test]
+    fn shipped_sets_parse_and_have_neither_a_header_nor_a_path() {
+        for shipped in shipped::SHIPPED {
+            let (ast, errors) = syntax::parse(shipped.text, 0);
+            assert_eq!(errors, [], "{}", shipped.name);
+            let alien = ast.items.iter().any(|item| matches!(item, Item::Include(_) | Item::Migration { .. }));
+            assert!(!alien && shipped.text.starts_with("# "), "{}", shipped.name);
+        }
+    }
+}
