@@ -105,6 +105,15 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 
+    /// The notes, and which lines take in the text that the finding is in.
+    fn notes_in(&self, sources: &Sources) -> Vec<String> {
+        let first = self.labels.iter().find(|label| label.primary).or(self.labels.first());
+        let way = first.map(|label| sources.taken_in(label.span)).unwrap_or_default();
+        let taken_in =
+            way.iter().map(|(name, line)| format!("`{name}` is taken in at {}", sources.place(*line)));
+        self.notes.iter().cloned().chain(taken_in).collect()
+    }
+
     /// The finding for machines: `severity`, `code`, `message`, `places`, `notes`, `helps`.
     ///
     /// A place has `file`, `line`, `column`, `end_line`, `end_column` (from 1, columns in characters),
@@ -128,7 +137,7 @@ impl Diagnostic {
             "code": self.code,
             "message": self.message,
             "places": places.collect::<Vec<_>>(),
-            "notes": self.notes,
+            "notes": self.notes_in(sources),
             "helps": self.helps,
         })
     }

@@ -33,6 +33,8 @@ pub struct Source {
     pub name: String,
     /// The text, without a byte order mark.
     pub text: String,
+    /// The line of another text that takes this one in (`include`, `use`).
+    pub taken_in: Option<Span>,
     /// Where each line begins, in bytes.
     line_starts: Vec<usize>,
 }
@@ -76,8 +78,18 @@ impl Sources {
         Sources::default()
     }
 
-    /// Takes a text in and gives the number that spans name it by. A byte order mark is dropped.
+    /// Adds a text and gives the number that spans name it by. A byte order mark is dropped.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
+        self.add_taken_in(name, text, None)
+    }
+
+    /// Adds a text that a line of another one takes in.
+    pub fn add_taken_in(
+        &mut self,
+        name: impl Into<String>,
+        text: impl Into<String>,
+        taken_in: Option<Span>,
+    ) -> u32 {
         let mut text = text.into();
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
@@ -85,13 +97,18 @@ impl Sources {
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(breaks).collect();
         let file = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        self.0.push(Source { name: name.into(), text, line_starts });
+        self.0.push(Source { name: name.into(), text, taken_in, line_starts });
         file
     }
 
     /// The text of that number.
     pub fn get(&self, file: u32) -> Option<&Source> {
         self.0.get(usize::try_from(file).ok()?)
+    }
+
+    /// The texts that lines of others take in, in the order in which they stand.
+    pub fn all_taken_in(&self) -> impl Iterator<Item = &Source> {
+        self.0.iter().filter(|source| source.taken_in.is_some())
     }
 
     /// The line and column where a span begins, both from 1, the column in characters; `(1, 1)` for a
@@ -109,6 +126,34 @@ impl Sources {
     pub fn place(&self, span: Span) -> String {
         let name = self.get(span.file).map_or("?", |source| source.name.as_str());
         format!("{}:{}", crate::diagnostic::printable(name), self.line_col(span).0)
+    }
+
+    /// The line where a span begins, as sentences name it: `line 3`, and ``line 3 of `common.rules` `` where
+    /// another text takes that one in.
+    pub fn line_name(&self, span: Span) -> String {
+        let line = self.line_col(span).0;
+        match self.get(span.file) {
+            Some(source) if source.taken_in.is_some() => {
+                format!("line {line} of `{}`", crate::diagnostic::printable(&source.name))
+            }
+            _ => format!("line {line}"),
+        }
+    }
+
+    /// The lines that take in the text of a span, from the innermost out: each the name of a text and the
+    /// line that takes it in.
+    pub fn taken_in(&self, span: Span) -> Vec<(&str, Span)> {
+        let mut way = Vec::new();
+        let mut at = span.file;
+        while let Some((source, line)) = self.get(at).and_then(|source| Some((source, source.taken_in?))) {
+            // A text is added after the one that takes it in.
+            if line.file >= at {
+                break;
+            }
+            way.push((source.name.as_str(), line));
+            at = line.file;
+        }
+        way
     }
 
     /// The text of a span; empty where there is none.
@@ -132,5 +177,19 @@ mod tests {
         assert_eq!(sources.line_col(Span::new(file, 900, 901)), (3, 1));
         assert_eq!(sources.slice(Span::new(file, 4, 900)), "");
         assert_eq!(sources.place(Span::new(file, 5, 6)), "r.rules:2");
+    }
+
+    #[test]
+    fn a_text_knows_the_lines_that_take_it_in() {
+        let mut sources = Sources::new();
+        let outer = sources.add("r.rules", "\ninclude \"a\"\n");
+        let line = Span::new(outer, 1, 12);
+        let inner = sources.add_taken_in("a", "include \"b\"", Some(line));
+        let deep = sources.add_taken_in("b", "drop x", Some(Span::new(inner, 0, 11)));
+        let span = Span::new(deep, 0, 6);
+        assert_eq!(sources.taken_in(span), [("b", Span::new(inner, 0, 11)), ("a", line)]);
+        assert_eq!(sources.taken_in(line), []);
+        assert_eq!(sources.line_name(span), "line 1 of `b`");
+        assert_eq!(sources.line_name(line), "line 2");
     }
 }

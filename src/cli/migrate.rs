@@ -10,6 +10,7 @@ use crate::diagnostic::{Diagnostic, printable};
 use crate::edit::path_text;
 use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
 use crate::plan::Plan;
+use crate::source::Sources;
 
 use super::bar::Bar;
 use super::done::Done;
@@ -87,7 +88,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
     let changes = plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
-    let record = (!args.no_record && changes).then(|| record(&args.plan, plans));
+    let record = (!args.no_record && changes).then(|| record(&args.plan, sources, plans));
     let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
         path: &output.path,
         name: output.name.as_deref(),
@@ -138,11 +139,19 @@ fn already(
 }
 
 /// What an output says of how it was made. No time and no path, so that equal runs give equal bytes.
-fn record(args: &PlanArgs, plans: &[Plan]) -> String {
+fn record(args: &PlanArgs, sources: &Sources, plans: &[Plan]) -> String {
     let name =
         |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let mut taken_in: Vec<Option<String>> = Vec::new();
+    for source in sources.all_taken_in() {
+        let name = name(Some(Path::new(&source.name)));
+        if !taken_in.contains(&name) {
+            taken_in.push(name);
+        }
+    }
     let value = json!({
         "rules": name(args.rules.as_deref()),
+        "taken_in": taken_in,
         "target": name(plans.first().and_then(Plan::target).map(Path::new)),
         "tool": format!("migrate {}", env!("CARGO_PKG_VERSION")),
     });

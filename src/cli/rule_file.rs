@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
-use crate::rules::{self, Given, RuleErrorKind, RuleSet};
+use crate::rules::{self, Given, Loader, RuleErrorKind, RuleSet, Text};
 use crate::source::Sources;
-use crate::syntax::{self, ast::Expr};
+use crate::syntax::{self, SyntaxError, ast::Expr};
 
 use super::{Exit, Failure, config};
 
-/// A rule file larger than this is not one.
+/// Rule files that are larger than this, with all that they take in, are none.
 const MAX_RULES: u64 = 64 << 20;
 
 /// A rule file that parses and resolves.
@@ -21,51 +21,101 @@ pub(super) struct RuleFile {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a rule file; `set` holds `NAME=VALUE` from the command line, `config` is a model's `config.json`.
+/// Reads a rule file with all that it takes in; `set` holds `NAME=VALUE` from the command line, `config` is
+/// a model's `config.json`.
 ///
 /// # Errors
-/// Where it cannot be read, does not parse or does not resolve.
+/// Where one cannot be read, does not parse or does not resolve.
 pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result<RuleFile, Failure> {
-    let text = read(path)?;
+    let mut files = Files { bytes_left: MAX_RULES };
+    let text = files.read(path).map_err(|reason| {
+        let message = format!("cannot read `{}`: {reason}", path.display());
+        Failure::new(Exit::Usage, Diagnostic::error("rule-file", message))
+    })?;
     let mut sources = Sources::new();
     let file = sources.add(path.display().to_string(), text);
     let set = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
     let given = Given { set, config: config.map(config::load).transpose()? };
     let text = sources.get(file).map(|source| source.text.clone()).unwrap_or_default();
-    let (ast, syntax_errors) = syntax::parse(&text, file);
-    let resolved = rules::resolve(&ast, &sources, &given);
-    // A line that does not parse may have defined what others use: that they miss it is no news.
-    let spoiled = !syntax_errors.is_empty();
+    let (ast, own_errors) = syntax::parse(&text, file);
+    let taken_in = rules::take_in(ast, (file, Place::of(path)), &mut sources, &mut files);
+    let resolved = rules::resolve(&taken_in.ast, &sources, &given);
+    let syntax_errors = own_errors.into_iter().map(|error| (file, error)).chain(taken_in.syntax_errors);
+    let syntax_errors: Vec<(u32, SyntaxError)> = syntax_errors.collect();
+    // A line that does not parse, or a text that is not there, may have defined what others use: that they
+    // miss it is no news.
+    let spoiled = !syntax_errors.is_empty() || !taken_in.errors.is_empty();
     let told = |kind: &RuleErrorKind| {
         !(spoiled && matches!(kind, RuleErrorKind::UnknownName { .. } | RuleErrorKind::UnknownCapture { .. }))
     };
-    let mut errors: Vec<(usize, Diagnostic)> = Vec::new();
-    errors.extend(syntax_errors.iter().map(|error| (error.range.start, error.diagnostic(file))));
-    let resolve_errors = resolved.errors.iter().filter(|error| told(&error.node));
-    errors.extend(resolve_errors.map(|error| (error.span.start, rules::diagnostic(error))));
+    let mut errors: Vec<(u32, usize, Diagnostic)> = Vec::new();
+    errors.extend(
+        syntax_errors.iter().map(|(file, error)| (*file, error.range.start, error.diagnostic(*file))),
+    );
+    let rule_errors = taken_in.errors.iter().chain(&resolved.errors).filter(|error| told(&error.node));
+    errors.extend(rule_errors.map(|error| (error.span.file, error.span.start, rules::diagnostic(error))));
     if !errors.is_empty() {
-        errors.sort_by_key(|(start, _)| *start);
-        let diagnostics = errors.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        errors.sort_by_key(|(file, start, _)| (*file, *start));
+        let diagnostics = errors.into_iter().map(|(_, _, diagnostic)| diagnostic).collect();
         return Err(Failure { exit: Exit::Usage, diagnostics, sources });
     }
     let warnings = resolved.warnings.iter().map(rules::RuleWarning::diagnostic).collect();
     Ok(RuleFile { rules: resolved.rules, sources, warnings })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, Diagnostic::error("rule-file", message));
-    // Rules may come through a pipe, which has no length to ask for.
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_RULES + 1).read_to_end(&mut bytes))
-        .map_err(|error| usage(format!("cannot read `{}`: {error}", path.display())))?;
-    if bytes.len() as u64 > MAX_RULES {
-        return Err(usage(format!("`{}` is too large for a rule file", path.display())));
+/// The rule files of one run, read from disk.
+struct Files {
+    /// How much they may still hold, all together.
+    bytes_left: u64,
+}
+
+/// Where a rule file lies: by the name that it was opened by, from which its own paths lead on, and by the
+/// one that all links to it share.
+struct Place {
+    opened: PathBuf,
+    canonical: Option<PathBuf>,
+}
+
+impl Place {
+    fn of(path: &Path) -> Place {
+        Place { opened: path.to_owned(), canonical: path.canonicalize().ok() }
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        usage(format!("`{}` is not UTF-8 text: byte {at} (is it a rule file?)", path.display()))
-    })
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Place) -> bool {
+        match (&self.canonical, &other.canonical) {
+            (Some(own), Some(other)) => own == other,
+            _ => self.opened == other.opened,
+        }
+    }
+}
+
+impl Loader for Files {
+    type Place = Place;
+
+    fn load(&mut self, path: &str, from: &Place) -> Result<Text<Place>, String> {
+        let path = from.opened.with_file_name("").join(path);
+        let name = path.display().to_string();
+        let text = self.read(&path).map_err(|reason| format!("`{name}`: {reason}"))?;
+        Ok(Text { name, text, place: Place::of(&path) })
+    }
+}
+
+impl Files {
+    fn read(&mut self, path: &Path) -> Result<String, String> {
+        // Rules may come through a pipe, which has no length to ask for.
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(self.bytes_left + 1).read_to_end(&mut bytes))
+            .map_err(|error| error.to_string())?;
+        self.bytes_left = (self.bytes_left.checked_sub(bytes.len() as u64))
+            .ok_or_else(|| format!("rule files hold at most {} MiB, all together", MAX_RULES >> 20))?;
+        String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            format!("it is not UTF-8 text: byte {at} (is it a rule file?)")
+        })
+    }
 }
 
 /// A `--set NAME=VALUE`.

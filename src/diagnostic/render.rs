@@ -31,7 +31,7 @@ fn group<'a>(diagnostic: &'a Diagnostic, sources: &'a Sources) -> Group<'a> {
         let labels: Vec<&Label> = diagnostic.labels.iter().filter(|label| label.span.file == file).collect();
         Some(snippet(sources.get(file)?, &labels))
     });
-    let notes = diagnostic.notes.iter().map(|note| Level::NOTE.message(lines(note)));
+    let notes = diagnostic.notes_in(sources).into_iter().map(|note| Level::NOTE.message(lines(&note)));
     let helps = diagnostic.helps.iter().map(|help| Level::HELP.message(lines(help)));
     Group::with_title(title).elements(snippets).elements(notes).elements(helps)
 }

@@ -163,10 +163,13 @@ pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&
 
 /// Whether rules fail because what they speak of is not there (any more), and for no other reason.
 fn nothing_applies(problems: &[Problem]) -> bool {
-    let unmatched = |problem: &Problem| matches!(problem.kind, ProblemKind::Unmatched { .. });
+    // A `shape(…)` of what is not there ends the run, so that no statement is left to match nothing.
+    let unmatched = |problem: &Problem| {
+        matches!(problem.kind, ProblemKind::Unmatched { .. })
+            || matches!(&problem.kind, ProblemKind::Value { error: ValueErrorKind::NoKeys { .. }, .. })
+    };
     let follows = |problem: &Problem| {
         matches!(problem.kind, ProblemKind::ExceptUnmatched { .. } | ProblemKind::TargetUnmatched { .. })
-            || matches!(&problem.kind, ProblemKind::Value { error: ValueErrorKind::NoKeys { .. }, .. })
     };
     problems.iter().any(unmatched) && problems.iter().all(|problem| unmatched(problem) || follows(problem))
 }

@@ -127,8 +127,12 @@ fn statement(text: &mut String, applied: &Applied, sources: &Sources, all: bool)
     if applied.verb.flow == Flow::Keep && !applied.dropped.is_empty() {
         counts.push_str(&format!("; {} dropped", applied.dropped.len()));
     }
-    let (line, _) = sources.line_col(applied.span);
-    let _ = writeln!(text, "{line:>4}  {}  ({counts})", printable(&written));
+    // A line of the rule file by its number alone, one that it takes in with the name of its text.
+    let place = match sources.taken_in(applied.span).is_empty() {
+        true => sources.line_col(applied.span).0.to_string(),
+        false => sources.place(applied.span),
+    };
+    let _ = writeln!(text, "{place:>4}  {}  ({counts})", printable(&written));
     let mut shown = moves(applied);
     shown.extend(
         lines(&fold(applied.dropped.iter().map(|key| &**key))).into_iter().map(|line| format!("- {line}")),

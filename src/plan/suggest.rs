@@ -199,7 +199,7 @@ impl Planner<'_> {
         let mut names = Vec::new();
         let mut at = entry;
         while let Some(&parent) = at.parents.first() {
-            let line = self.line_of(at).map(|line| format!("line {line} ")).unwrap_or_default();
+            let line = self.line_of(at).map(|line| format!("{line} ")).unwrap_or_default();
             names.push(format!("{line}`{}`", at.key));
             at = self.state.entry(parent);
         }
@@ -208,10 +208,10 @@ impl Planner<'_> {
         (names.len() > 1).then(|| names.join(" → "))
     }
 
-    /// The line of the statement that made a key.
-    fn line_of(&self, entry: &Entry) -> Option<usize> {
+    /// The line of the statement that made a key: `line 3`.
+    fn line_of(&self, entry: &Entry) -> Option<String> {
         let applied = self.applied.get(entry.statement?)?;
-        Some(self.sources.line_col(applied.span).0)
+        Some(self.sources.line_name(applied.span))
     }
 
     /// What to do where a key had a wanted name already, and a statement below renamed it again.
@@ -222,7 +222,7 @@ impl Planner<'_> {
             let (first, second) = (self.line_of(before)?, self.line_of(after)?);
             if wanted(&before.key) && first != second {
                 return Some(format!(
-                    "line {first} made `{}`, and line {second} renamed it again: put both lines into one block, \
+                    "{first} made `{}`, and {second} renamed it again: put both lines into one block, \
                      `rename {{ … }}`, where all matches happen at once",
                     before.key
                 ));

@@ -87,9 +87,21 @@ pub enum RuleErrorKind {
     #[error("`{name}` is a value of the model's configuration, and none is given")]
     NoConfig { name: String },
     #[error("`{name}` is already defined")]
-    LetTwice { name: String },
+    LetTwice { name: String, first: Option<Span> },
     #[error("`{name}` is that of the tensor, and no name for a value")]
     LetOfTensor { name: String },
+    #[error("cannot include `{path}`: {reason}")]
+    Include { path: String, reason: String },
+    #[error("`{path}` includes itself: {}", way.join(" → "))]
+    IncludesItself { path: String, way: Vec<String> },
+    #[error("rules take in more than {most} texts, or nest deeper than {deepest}")]
+    TooManyTexts { most: usize, deepest: usize },
+    #[error("there is no shipped rule set `{name}`")]
+    UnknownRuleSet { name: String, nearest: Option<&'static str> },
+    #[error("`{directive}` was not followed: what it names is no part of these rules")]
+    NotFollowed { directive: &'static str },
+    #[error("a text that is taken in has no `migration` line of its own")]
+    HeaderInside,
     #[error("the file has two `migration` lines")]
     MigrationTwice,
     #[error("`optimizer` is `follow` or `drop`, not `{mode}`")]
@@ -104,8 +116,6 @@ pub enum RuleErrorKind {
     ValueAlone { verb: &'static str },
     #[error("`{directive}` cannot stand here")]
     Misplaced { directive: &'static str },
-    #[error("`{directive}` is a word of the language that this version does not carry out")]
-    NotYet { directive: &'static str },
     #[error("{reason}")]
     Value { reason: String },
 }
@@ -158,8 +168,14 @@ impl RuleErrorKind {
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
             Kind::LetTwice { .. } | Kind::LetOfTensor { .. } | Kind::MigrationTwice => "defined-twice",
-            Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } => "directive",
-            Kind::NotYet { .. } => "not-yet",
+            Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } | Kind::HeaderInside => {
+                "directive"
+            }
+            Kind::Include { .. }
+            | Kind::IncludesItself { .. }
+            | Kind::TooManyTexts { .. }
+            | Kind::NotFollowed { .. } => "include",
+            Kind::UnknownRuleSet { .. } => "unknown-rule-set",
             _ => "pattern",
         }
     }
@@ -216,7 +232,19 @@ impl RuleErrorKind {
             Kind::AdjacentStars => "one `**` takes all of it".to_owned(),
             Kind::StarsBesideText => "set it off with dots, or write `*`".to_owned(),
             Kind::ArithmeticInPattern => "capture the index (`{i}`) and compute in the template".to_owned(),
-            Kind::NotYet { .. } => "write the rules out in this file".to_owned(),
+            Kind::Include { .. } => "the path is relative to the file that includes".to_owned(),
+            Kind::IncludesItself { .. } => "take one of the lines out".to_owned(),
+            Kind::UnknownRuleSet { nearest: Some(nearest), .. } => {
+                format!("did you mean `{nearest}`? There are {}", super::shipped::names().join(", "))
+            }
+            Kind::UnknownRuleSet { .. } => {
+                format!("there are {}; a file is taken in by `include`", super::shipped::names().join(", "))
+            }
+            Kind::HeaderInside => {
+                "the header belongs into the file that is run: take it out here, or move the statements into a file \
+                 that both include"
+                    .to_owned()
+            }
             Kind::ValuePath => "quote a key that has dots or brackets: `callbacks.\"a.b\".best`".to_owned(),
             Kind::NotPlain => "a text stands in quotes".to_owned(),
             Kind::Misplaced { .. } => "write it at the top of the file, outside of any block".to_owned(),
@@ -229,6 +257,9 @@ impl RuleErrorKind {
 /// The error for people.
 pub fn diagnostic(error: &RuleError) -> Diagnostic {
     let mut diagnostic = Diagnostic::error(error.node.code(), error.node.to_string()).primary(error.span, "");
+    if let RuleErrorKind::LetTwice { first: Some(first), .. } = &error.node {
+        diagnostic = diagnostic.label(*first, "defined here");
+    }
     if let Some(help) = error.node.help() {
         diagnostic = diagnostic.help(help);
     }

@@ -9,10 +9,12 @@ mod names;
 mod options;
 mod pattern;
 mod resolve;
+mod take_in;
 mod template;
 
 pub mod formula;
 pub mod op;
+pub mod shipped;
 pub mod value;
 pub mod verbs;
 
@@ -22,6 +24,7 @@ pub use matching::{Capture, Match, Matcher, TooManyWays};
 pub use options::{OptionKind, OptionRow, Options, dim as dim_of};
 pub use pattern::{Atom, Form, Names, Pattern, Place, Slot, SlotKind};
 pub use resolve::{Given, Resolved, resolve};
+pub use take_in::{Loader, TakenIn, Text, take_in};
 pub use template::{RenderError, Template};
 
 use std::collections::HashMap;

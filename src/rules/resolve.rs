@@ -39,7 +39,7 @@ pub struct Given {
     pub config: Option<HashMap<String, Known>>,
 }
 
-/// Resolves a syntax tree.
+/// Resolves a syntax tree, whose `include` and `use` lines have been [followed](super::take_in).
 pub fn resolve(ast: &Ast, sources: &Sources, given: &Given) -> Resolved {
     let mut resolver = Resolver { sources, given, out: Resolved::default(), lets: Vec::new() };
     for (name, value) in given.config.iter().flatten() {
@@ -139,8 +139,10 @@ impl Resolver<'_> {
                         self.error(kind, mode.span);
                     }
                 },
-                Item::Include(word) => self.error(RuleErrorKind::NotYet { directive: "include" }, word.span),
-                Item::Use(word) => self.error(RuleErrorKind::NotYet { directive: "use" }, word.span),
+                Item::Include(word) => {
+                    self.error(RuleErrorKind::NotFollowed { directive: "include" }, word.span);
+                }
+                Item::Use(word) => self.error(RuleErrorKind::NotFollowed { directive: "use" }, word.span),
             }
         }
     }
@@ -169,7 +171,11 @@ impl Resolver<'_> {
 
     fn let_line(&mut self, name: &Word, value: &Expr, prefix: Option<&Glob>) {
         if self.lets.contains(&name.node) {
-            self.error(RuleErrorKind::LetTwice { name: name.node.clone() }, name.span);
+            let first = self.out.rules.steps.iter().find_map(|step| match step {
+                Step::Let(step) if step.name == name.node => Some(step.span),
+                _ => None,
+            });
+            self.error(RuleErrorKind::LetTwice { name: name.node.clone(), first }, name.span);
         }
         // These mean the tensor's own wherever they stand, so that such a value would never be used.
         if ["shape", "rank", "dtype"].contains(&name.node.as_str()) {

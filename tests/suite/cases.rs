@@ -1,8 +1,9 @@
 //! Golden folders: `tests/cases/<verb or topic>/<case>/`, each run through the real command line.
 //!
 //! A case holds `r.rules`, `source.tensors`, and where it wants them `source.metadata` (lines `KEY = TEXT`),
-//! `target.tensors`, `args` (one argument a line) and key sets (`*.keys.yaml`). What must come of it stands
-//! beside them: `gives.tensors` (the whole output, in order) and `gives.metadata`, or `error.txt` (`exit N`, then all of standard error). `stderr.txt` is standard error
+//! `target.tensors`, `args` (one argument a line), key sets (`*.keys.yaml`), and rule files that `r.rules`
+//! includes (`*.rules`, also in folders). What must come of it stands beside them: `gives.tensors` (the whole
+//! output, in order) and `gives.metadata`, or `error.txt` (`exit N`, then all of standard error). `stderr.txt` is standard error
 //! of a good run; a run that warns must have it. Alone, it says that nothing was written and nothing was wrong.
 //! `UPDATE_CASES=1 cargo test cases` writes all of these anew, to be read before they are committed.
 
@@ -52,14 +53,14 @@ fn no_file_is_forgotten() {
         for name in command::names(&folder) {
             let case = folder.join(&name);
             assert!(case.is_dir(), "{topic}/{name} lies beside the cases");
-            let files = command::names(&case);
+            let files = files(&case);
             for needed in ["r.rules", "source.tensors"] {
                 assert!(files.iter().any(|file| file == needed), "{topic}/{name} has no {needed}");
             }
             for file in &files {
                 let known = GIVEN.contains(&file.as_str())
                     || EXPECTATIONS.contains(&file.as_str())
-                    || file.ends_with(".keys.yaml");
+                    || is_copied(file);
                 assert!(known, "{topic}/{name}/{file} is no file of a case");
             }
         }
@@ -87,13 +88,26 @@ fn all() -> Vec<PathBuf> {
     topics.flat_map(|topic| command::names(&topic).into_iter().map(move |case| topic.join(case))).collect()
 }
 
+/// The files of a case, those in its folders as `folder/file`.
+fn files(case: &Path) -> Vec<String> {
+    let names = command::names(case).into_iter().flat_map(|name| match case.join(&name).is_dir() {
+        true => files(&case.join(&name)).into_iter().map(|inner| format!("{name}/{inner}")).collect(),
+        false => vec![name],
+    });
+    names.collect()
+}
+
+/// Whether the program shall find a file of the case under its name.
+fn is_copied(name: &str) -> bool {
+    name.ends_with(".rules") || name.ends_with(".keys.yaml")
+}
+
 fn run(case: &Path) -> Outcome {
     let folder = Folder::new();
     let read = |name: &str| std::fs::read_to_string(case.join(name)).ok();
-    for name in command::names(case) {
-        if name == "r.rules" || name.ends_with(".keys.yaml") {
-            folder.write(&name, std::fs::read(case.join(&name)).unwrap());
-        }
+    for name in files(case).iter().filter(|name| is_copied(name)) {
+        std::fs::create_dir_all(folder.path(name).parent().unwrap()).unwrap();
+        folder.write(name, std::fs::read(case.join(name)).unwrap());
     }
     let source = read("source.tensors").unwrap();
     match read("source.metadata") {

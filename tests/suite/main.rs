@@ -10,6 +10,7 @@ mod pipeline;
 mod properties;
 mod readme;
 mod reference;
+mod rulesets;
 mod safetensors;
 mod several;
 mod snapshots;

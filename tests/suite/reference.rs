@@ -11,8 +11,8 @@ use crate::tensors::{self, Tensor};
 /// An example: rules, and what they make of which keys.
 ///
 /// The block `keys` below a block `rules` has sections, each a word on a line of its own with indented
-/// lines below it: `before` (the source), `target`, `options` (of the command line), and `after` (the
-/// whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
+/// lines below it: `file NAME` (a rule file beside the rules), `before` (the source), `target`, `options`
+/// (of the command line), and `after` (the whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
 /// as everywhere in these tests; `before r0` and `before r1` are inputs under these names, `after r0` and
 /// `after r1` outputs; `metadata` and `metadata after` are that of the one source and output, as lines
 /// `KEY = TEXT`. A line of `after` without values stands for any, and `KEY = KEY` is that
@@ -94,6 +94,11 @@ impl Example {
     fn run(&self) -> Result<(), String> {
         let folder = Folder::new();
         folder.write("v1_to_v2.rules", &self.rules);
+        for (section, lines) in &self.sections {
+            if let Some(name) = section.strip_prefix("file ") {
+                folder.write(name, lines.join("\n"));
+            }
+        }
         let mut arguments = vec!["--rules".to_owned(), "v1_to_v2.rules".to_owned(), "--no-record".to_owned()];
         let mut before = Vec::new();
         for (name, lines) in self.files("before", "v1.safetensors") {
