@@ -8,11 +8,13 @@ mod cast;
 mod compute;
 mod error;
 mod fill;
+mod interpolate;
 mod layout;
 mod map;
 mod outputs;
 mod stream;
 mod ties;
+mod whole;
 
 pub use error::ApplyError;
 

@@ -12,6 +12,7 @@ mod resolve;
 mod template;
 
 pub mod formula;
+pub mod interpolation;
 pub mod op;
 pub mod value;
 pub mod verbs;
