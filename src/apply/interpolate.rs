@@ -199,3 +199,44 @@ fn cubic(x: f64, a: f64) -> f64 {
         0.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZES: [usize; 8] = [1, 2, 3, 5, 14, 16, 99, 224];
+
+    #[test]
+    fn weights_add_up_to_one_and_lie_inside() {
+        for (from, to) in SIZES.iter().flat_map(|&from| SIZES.map(|to| (from, to))) {
+            for (mode, align_corners, antialias) in Mode::ALL.into_iter().flat_map(|mode| {
+                [(false, false), (true, false), (false, true), (true, true)]
+                    .into_iter()
+                    .filter(move |(corners, smooth)| mode.aligns() || !*corners && !*smooth)
+                    .filter(move |(_, smooth)| mode.antialiases() || !*smooth)
+                    .map(move |(corners, smooth)| (mode, corners, smooth))
+            }) {
+                let resizing = Resizing { from, to, mode, align_corners, antialias, wide: false };
+                for index in 0..to {
+                    let taps = resizing.taps(index);
+                    let total: f64 = taps.iter().map(|tap| tap.weight).sum();
+                    assert!((total - 1.0).abs() < 1e-12, "{resizing:?} at {index}: {taps:?}");
+                    assert!(taps.iter().all(|tap| tap.at < from), "{resizing:?} at {index}: {taps:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn aligned_corners_stay() {
+        for mode in [Mode::Linear, Mode::Bicubic] {
+            let resizing =
+                Resizing { from: 5, to: 9, mode, align_corners: true, antialias: false, wide: true };
+            for (index, at) in [(0, 0), (4, 2), (8, 4)] {
+                let whole: Vec<Tap> =
+                    resizing.taps(index).into_iter().filter(|tap| tap.weight != 0.0).collect();
+                assert_eq!(whole, [Tap { at, weight: 1.0 }]);
+            }
+        }
+    }
+}
