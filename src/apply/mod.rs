@@ -8,12 +8,14 @@ mod cast;
 mod compute;
 mod error;
 mod fill;
+mod interpolate;
 mod layout;
 mod map;
 mod optimizers;
 mod outputs;
 mod stream;
 mod ties;
+mod whole;
 
 pub use error::ApplyError;
 

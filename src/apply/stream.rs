@@ -3,16 +3,15 @@
 use std::cell::OnceCell;
 
 use super::cast::{Cast, OutOfRange};
-use super::compute::{self, Values};
 use super::error::ApplyError;
 use super::fill;
 use super::layout::{self, Layout};
 use super::map::{Arithmetic, Map};
+use super::whole::Whole;
 use crate::formats::{EntryData, Extent, FormatError, Produce, Sink, StateDict};
 use crate::plan::{Arena, ExprId, NodeKind};
-use crate::rules::formula::Formula;
 use crate::rules::op::{FillValue, TensorOp};
-use crate::tensor::{Dtype, TensorSpec};
+use crate::tensor::{Dtype, Shape, TensorSpec};
 
 /// How many bytes are computed at a time.
 const PIECE: usize = 1 << 20;
@@ -41,11 +40,11 @@ enum Base {
     Map(Box<Stream>, Map),
     /// Tensors one behind the other: `outer` times, from each part its own run.
     Concat { parts: Vec<(Stream, u64)>, period: u64 },
-    /// An expression over whole tensors, worked out when it is first read.
-    /// The spec is that of the result itself: layouts above change the stream's.
-    Compute { formula: Formula, operands: Vec<Stream>, spec: TensorSpec, result: OnceCell<Vec<u8>> },
-    /// A tensor from nothing, of this spec.
-    Fill(FillValue, TensorSpec),
+    /// An operation on whole tensors, worked out when it is first read. The shape is that of its result,
+    /// whatever view the layout makes of it.
+    Whole { whole: Whole, operands: Vec<Stream>, shape: Shape, result: OnceCell<Vec<u8>> },
+    /// A tensor from nothing, of this shape.
+    Fill(FillValue, Shape),
 }
 
 impl Stream {
@@ -105,10 +104,15 @@ impl Stream {
                 TensorOp::Compute { formula, .. } => {
                     let streams: Result<Vec<Stream>, ApplyError> =
                         (0..operands.len()).map(|index| operand(operands, index)).collect();
-                    let (formula, operands, result) = (formula.clone(), streams?, OnceCell::new());
-                    Stream::over(Base::Compute { formula, operands, spec: spec.clone(), result }, key, spec)
+                    Stream::whole(Whole::Compute(formula.clone()), streams?, key, spec)
                 }
-                TensorOp::Fill { value, .. } => Stream::over(Base::Fill(*value, spec.clone()), key, spec),
+                TensorOp::Interpolate(interpolation) => {
+                    let whole = Whole::Interpolate(interpolation.clone());
+                    Stream::whole(whole, vec![operand(operands, 0)?], key, spec)
+                }
+                TensorOp::Fill { value, .. } => {
+                    Stream::over(Base::Fill(*value, spec.shape.clone()), key, spec)
+                }
                 TensorOp::Concat { dim } => {
                     let streams: Result<Vec<Stream>, ApplyError> =
                         (0..operands.len()).map(|index| operand(operands, index)).collect();
@@ -154,6 +158,11 @@ impl Stream {
         }
     }
 
+    fn whole(whole: Whole, operands: Vec<Stream>, key: &str, spec: TensorSpec) -> Stream {
+        let (shape, result) = (spec.shape.clone(), OnceCell::new());
+        Stream::over(Base::Whole { whole, operands, shape, result }, key, spec)
+    }
+
     fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
         let (layout, itemsize) = (Layout::contiguous(&spec.shape), spec.dtype.bytes().unwrap_or(1));
         Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() }
@@ -162,6 +171,11 @@ impl Stream {
     /// The number of elements.
     pub fn count(&self) -> u64 {
         self.spec.numel().unwrap_or(0)
+    }
+
+    /// A number of elements in bytes of memory.
+    pub fn bytes(&self, count: u64) -> usize {
+        bytes(count, self.itemsize)
     }
 
     /// The dtype.
@@ -186,7 +200,7 @@ impl Stream {
             Base::Concat { parts, period } => {
                 concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
             }
-            Base::Map(..) | Base::Fill(..) | Base::Compute { .. } => {
+            Base::Map(..) | Base::Fill(..) | Base::Whole { .. } => {
                 let most = (PIECE as u64 / self.itemsize).max(1);
                 let mut buffer = Vec::new();
                 let mut at = start;
@@ -273,18 +287,18 @@ impl Stream {
                     }
                 })
             }
-            Base::Compute { formula, operands, spec, result } => {
+            Base::Whole { whole, operands, shape, result } => {
                 if result.get().is_none() {
-                    let computed = self.compute(formula, operands, spec)?;
-                    let _ = result.set(computed);
+                    let made = whole.run(operands, shape, self)?;
+                    let _ = result.set(made);
                 }
                 let from = bytes(start, self.itemsize);
-                let computed = result.get().and_then(|computed| computed.get(from..from + out.len()));
-                out.copy_from_slice(computed.ok_or_else(|| self.wrong("the result has another size"))?);
+                let made = result.get().and_then(|made| made.get(from..from + out.len()));
+                out.copy_from_slice(made.ok_or_else(|| self.wrong("the result has another size"))?);
                 Ok(())
             }
-            Base::Fill(value, spec) => {
-                fill::run(*value, spec.dtype, &spec.shape, start, out);
+            Base::Fill(value, shape) => {
+                fill::run(*value, self.spec.dtype, shape, start, out);
                 Ok(())
             }
             Base::Concat { parts, period } => {
@@ -299,39 +313,8 @@ impl Stream {
         }
     }
 
-    /// The bytes of an expression over whole tensors, whose result has this spec.
-    fn compute(
-        &self,
-        formula: &Formula,
-        operands: &[Stream],
-        spec: &TensorSpec,
-    ) -> Result<Vec<u8>, FormatError> {
-        let values = operands.iter().map(Stream::values).collect::<Result<Vec<Values>, FormatError>>()?;
-        let result = compute::evaluate(formula, &values).map_err(|error| self.wrong(&error.to_string()))?;
-        let wide: Vec<u8> = result.elements.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let mut narrow = vec![0; bytes(spec.numel().unwrap_or(0), self.itemsize)];
-        if result.shape != spec.shape {
-            return Err(self.wrong("the result has another shape"));
-        }
-        if let Some(cast) = Cast::new(Dtype::F64, spec.dtype) {
-            cast.run(&wide, &mut narrow).map_err(|_| self.wrong("the result does not fit its dtype"))?;
-        }
-        Ok(narrow)
-    }
-
-    /// All elements in f64.
-    fn values(&self) -> Result<Values, FormatError> {
-        let mut own = vec![0; bytes(self.count(), self.itemsize)];
-        self.read(0, &mut own)?;
-        let mut wide = vec![0; bytes(self.count(), 8)];
-        if let Some(cast) = Cast::new(self.spec.dtype, Dtype::F64) {
-            cast.run(&own, &mut wide).map_err(|_| self.wrong("an element has no value"))?;
-        }
-        let elements = wide.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
-        Ok(Values { shape: self.spec.shape.clone(), elements })
-    }
-
-    fn wrong(&self, what: &str) -> FormatError {
+    /// An error about this tensor's values.
+    pub fn wrong(&self, what: &str) -> FormatError {
         FormatError::Value { key: self.key.clone(), what: what.to_owned() }
     }
 

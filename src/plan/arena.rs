@@ -176,7 +176,11 @@ impl Arena {
 /// Whether the operation, applied to an operand of the result's own spec, changes nothing.
 fn is_identity(op: &TensorOp) -> bool {
     match op {
-        TensorOp::Reshape(_) | TensorOp::Narrow { .. } | TensorOp::Cast(_) | TensorOp::Concat { .. } => true,
+        TensorOp::Reshape(_)
+        | TensorOp::Narrow { .. }
+        | TensorOp::Cast(_)
+        | TensorOp::Concat { .. }
+        | TensorOp::Interpolate(_) => true,
         TensorOp::Permute(dims) => dims.is_sorted(),
         TensorOp::Fill { .. }
         | TensorOp::Copy

@@ -116,6 +116,17 @@ fn operation(op: &TensorOp) -> Value {
         TensorOp::Flip { dim } => json!({ "op": "flip", "dim": dim }),
         TensorOp::Scale(by) => json!({ "op": "scale", "by": by }),
         TensorOp::Offset(by) => json!({ "op": "offset", "by": by }),
+        TensorOp::Interpolate(of) => {
+            let (dims, to): (Vec<usize>, Vec<u64>) = of.dims.iter().copied().unzip();
+            json!({
+                "op": "interpolate",
+                "dims": dims,
+                "to": to,
+                "mode": of.mode.name(),
+                "align_corners": of.align_corners,
+                "antialias": of.antialias,
+            })
+        }
         TensorOp::Compute { formula, .. } => json!({ "op": "compute", "formula": formula.to_string() }),
         TensorOp::Fill { value, .. } => {
             let value = match value {

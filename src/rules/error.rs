@@ -1,5 +1,6 @@
 //! What can be wrong with rules before a checkpoint is seen.
 
+use super::interpolation::Mode;
 use super::options::OptionKind;
 use crate::diagnostic::Diagnostic;
 use crate::source::Span;
@@ -27,7 +28,7 @@ pub enum RuleErrorKind {
     #[error("the option `{option}` is given twice")]
     OptionTwice { option: String },
     #[error("`{option}` takes {takes}")]
-    OptionKind { option: &'static str, takes: &'static str },
+    OptionKind { option: &'static str, takes: &'static str, nearest: Option<&'static str> },
     #[error("`{verb}` takes no `->`")]
     NoTemplate { verb: &'static str },
     #[error("`{verb}` needs `->` and a name for what it makes")]
@@ -192,6 +193,10 @@ impl RuleErrorKind {
             | Kind::NeedsTemplate { example, .. }
             | Kind::NeedsAssigned { example, .. }
             | Kind::OnePart { example, .. } => format!("write it like `{example}`"),
+            Kind::OptionKind { nearest: Some(nearest), .. } => format!("did you mean `{nearest}`?"),
+            Kind::OptionKind { takes, .. } if *takes == OptionKind::Mode.takes() => {
+                format!("modes are {}", Mode::NAMES.join(", "))
+            }
             Kind::OptionKind { takes, .. } if *takes == OptionKind::Dtype.takes() => {
                 let dtypes = Dtype::all().filter(|dtype| super::verbs::castable(*dtype));
                 let dtypes: Vec<&str> = dtypes.map(Dtype::name).collect();

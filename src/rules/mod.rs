@@ -13,6 +13,7 @@ mod take_in;
 mod template;
 
 pub mod formula;
+pub mod interpolation;
 pub mod op;
 pub mod shipped;
 pub mod value;

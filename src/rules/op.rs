@@ -1,6 +1,7 @@
 //! What verbs are made of: a few operations on whole tensors, and what they do to specs.
 
 use super::formula::Formula;
+use super::interpolation::{Interpolation, Mode};
 use crate::quantity::counted;
 use crate::tensor::{Dtype, Shape, ShapeText, TensorSpec, numel};
 
@@ -52,6 +53,8 @@ pub enum TensorOp {
         /// The dtype and shape of its result.
         spec: TensorSpec,
     },
+    /// Dims resampled to other sizes.
+    Interpolate(Interpolation),
 }
 
 /// What a filled tensor holds.
@@ -159,6 +162,12 @@ pub enum OpError {
     MatMul { left: Shape, right: Shape, inner: u64, other: u64 },
     #[error("`{function}` is for matrices, and this is {}", ShapeText(shape))]
     NeedsMatrix { function: &'static str, shape: Shape },
+    #[error("dim {dim} of {} is named twice", ShapeText(shape))]
+    DimTwice { dim: usize, shape: Shape },
+    #[error("the sizes {size:?} must all be 1 or more")]
+    NotPositive { size: Vec<i64> },
+    #[error("{} resamples {}, and `dims` names {given}", mode.name(), dims_of(*mode))]
+    ModeDims { mode: Mode, given: usize },
     #[error("{what}")]
     Option { what: String },
 }
@@ -230,6 +239,14 @@ impl OpError {
             OpError::Pad { .. } => {
                 "`pad` names every size, and none is smaller than it was; `slice` cuts".to_owned()
             }
+            OpError::ModeDims { given, .. } => {
+                let fits = |mode: &Mode| mode.dims().contains(given);
+                let modes: Vec<&str> = Mode::ALL.into_iter().filter(fits).map(Mode::name).collect();
+                match modes.as_slice() {
+                    [] => "no mode resamples more than 3 dims at once".to_owned(),
+                    modes => format!("for {}: {}", counted(*given as u64, "dim"), modes.join(", ")),
+                }
+            }
             OpError::Count { .. } => "one size may be -1 and takes the rest".to_owned(),
             _ => return None,
         })
@@ -276,6 +293,15 @@ impl TensorOp {
                 }
                 shape
             }
+            TensorOp::Interpolate(interpolation) => {
+                let mut shape = first.shape.clone();
+                for &(dim, size) in &interpolation.dims {
+                    if let Some(own) = shape.get_mut(dim) {
+                        *own = size;
+                    }
+                }
+                shape
+            }
             TensorOp::Cast(_)
             | TensorOp::Fill { .. }
             | TensorOp::Copy
@@ -288,6 +314,12 @@ impl TensorOp {
         count(&shape)?;
         Ok(TensorSpec { dtype, shape })
     }
+}
+
+/// How many dims a mode resamples, in words.
+fn dims_of(mode: Mode) -> String {
+    let (least, most) = mode.dims().into_inner();
+    if least == most { counted(least as u64, "dim") } else { format!("{least} to {most} dims") }
 }
 
 /// The number of elements, bounded so that their bytes can be counted in 64 bits.

@@ -1,7 +1,9 @@
 //! The options of verbs: which there are, what they take, and their values for one key.
 
+use super::interpolation::Mode;
 use super::op::{FillValue, OpError};
 use super::value::Value;
+use crate::syntax::ast::{BinaryOp, Expr, ExprKind};
 use crate::tensor::Dtype;
 
 /// An option that a verb takes.
@@ -36,6 +38,10 @@ pub enum OptionKind {
     Slices,
     /// A quoted text.
     Text,
+    /// `true` or `false`.
+    Bool,
+    /// The name of a mode of `interpolate`, plain or quoted.
+    Mode,
     /// `h=2, two=2`.
     Bindings,
 }
@@ -53,6 +59,8 @@ impl OptionKind {
             OptionKind::Real => "a number, such as `0.5`",
             OptionKind::Slices => "a list of slices, such as `[2:, :5]`",
             OptionKind::Text => "a quoted text",
+            OptionKind::Bool => "`true` or `false`",
+            OptionKind::Mode => "a mode of torch's `interpolate`, such as `bicubic`",
             OptionKind::Bindings => "sizes by name, such as `h=2, two=2`",
         }
     }
@@ -62,7 +70,20 @@ impl OptionKind {
         match self {
             OptionKind::Fill => &["arange", "eye", "inf", "nan"],
             OptionKind::Number | OptionKind::Real => &["inf", "nan"],
+            OptionKind::Bool => &["true", "false"],
+            OptionKind::Mode => &Mode::NAMES,
             _ => &[],
+        }
+    }
+
+    /// A word with a hyphen, which the grammar reads as a difference: `nearest-exact`.
+    pub fn hyphenated(self, value: &Expr) -> Option<Expr> {
+        let ExprKind::Binary(left, op, right) = &value.kind else { return None };
+        match (self, &left.kind, op.node, &right.kind) {
+            (OptionKind::Mode, ExprKind::Name(left), BinaryOp::Subtract, ExprKind::Name(right)) => {
+                Some(Expr { kind: ExprKind::Name(format!("{left}-{right}")), span: value.span })
+            }
+            _ => None,
         }
     }
 
@@ -72,6 +93,7 @@ impl OptionKind {
             (OptionKind::Int, Value::Int(_))
             | (OptionKind::Dtype, Value::Dtype(_))
             | (OptionKind::Text, Value::Text(_))
+            | (OptionKind::Bool, Value::Bool(_))
             | (OptionKind::Number | OptionKind::Fill | OptionKind::Real, Value::Int(_) | Value::Float(_)) => {
                 true
             }
@@ -81,7 +103,9 @@ impl OptionKind {
             (OptionKind::Slices, Value::List(values)) => {
                 values.iter().all(|value| matches!(value, Value::Int(_) | Value::Slice(..)))
             }
-            (_, Value::Word(word)) => self.words().contains(&word.as_str()),
+            (OptionKind::Mode, Value::Text(word)) | (_, Value::Word(word)) => {
+                self.words().contains(&word.as_str())
+            }
             _ => false,
         }
     }
@@ -121,6 +145,20 @@ impl Options {
     /// A text.
     pub fn text(&self, name: &str) -> Option<&str> {
         if let Some(Value::Text(text)) = self.get(name) { Some(text) } else { None }
+    }
+
+    /// A word, plain or quoted.
+    pub fn word(&self, name: &str) -> Option<&str> {
+        if let Some(Value::Word(word) | Value::Text(word)) = self.get(name) { Some(word) } else { None }
+    }
+
+    /// `true` or `false`.
+    pub fn truth(&self, name: &str) -> Option<bool> {
+        match self.get(name)? {
+            Value::Bool(value) => Some(*value),
+            Value::Word(word) => Some(word == "true"),
+            _ => None,
+        }
     }
 
     /// Sizes by name.

@@ -357,13 +357,17 @@ impl Resolver<'_> {
                 self.error(RuleErrorKind::OptionTwice { option: name.to_owned() }, option.name.span);
                 continue;
             }
-            let wrong = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
+            let (takes, nearest) = (row.kind.takes(), None);
+            let wrong = RuleErrorKind::OptionKind { option: row.name, takes, nearest };
             match (&option.value, row.kind) {
                 (Value::Expr(Expr { kind: ExprKind::Name(name), .. }), OptionKind::Index) => {
                     over = Some(name.clone())
                 }
                 (Value::Bindings(_), OptionKind::Bindings) => options.push((row, option.value.clone())),
-                (Value::Expr(value), kind) if fits(kind, value) => options.push((row, option.value.clone())),
+                (Value::Expr(value), kind) if fits(kind, value) => {
+                    let value = kind.hyphenated(value).unwrap_or_else(|| value.clone());
+                    options.push((row, Value::Expr(value)));
+                }
                 _ => self.error(wrong, option.name.span),
             }
         }
@@ -471,9 +475,10 @@ impl Resolver<'_> {
             .collect();
         for (row, value) in &clause.options {
             for expr in value.exprs() {
-                if self.is_no_word(row.kind, expr, &captures) {
-                    let kind = RuleErrorKind::OptionKind { option: row.name, takes: row.kind.takes() };
-                    self.error(kind, expr.span);
+                if let Some(word) = self.no_word(row.kind, expr, &captures) {
+                    let nearest = nearest_word(word, row.kind.words().iter().copied());
+                    let takes = row.kind.takes();
+                    self.error(RuleErrorKind::OptionKind { option: row.name, takes, nearest }, expr.span);
                 } else {
                     self.check_names(expr, &captures, row.kind.words());
                 }
@@ -485,16 +490,19 @@ impl Resolver<'_> {
         self.unused(clause);
     }
 
-    /// Whether an option that takes words is given one that it does not take, and that is not a slip of
-    /// a `let` name either.
-    fn is_no_word(&self, kind: OptionKind, value: &Expr, captures: &[&str]) -> bool {
-        let ExprKind::Name(name) = &value.kind else { return false };
-        let lets = || self.lets.iter().map(String::as_str);
-        matches!(kind, OptionKind::Dtype | OptionKind::Fill)
-            && !kind.words().contains(&name.as_str())
-            && name.parse::<Dtype>().is_err()
-            && !captures.contains(&name.as_str())
-            && nearest_word(name, lets()).is_none()
+    /// The word that an option is given and does not take, where it is not a slip of a `let` name either.
+    fn no_word<'e>(&self, kind: OptionKind, value: &'e Expr, captures: &[&str]) -> Option<&'e str> {
+        let (word, quoted) = match &value.kind {
+            ExprKind::Name(word) => (word.as_str(), false),
+            ExprKind::Text(word) if kind == OptionKind::Mode => (word.as_str(), true),
+            _ => return None,
+        };
+        let is_name = captures.contains(&word)
+            || word.parse::<Dtype>().is_ok()
+            || nearest_word(word, self.lets.iter().map(String::as_str)).is_some();
+        let takes_words =
+            matches!(kind, OptionKind::Dtype | OptionKind::Fill | OptionKind::Bool | OptionKind::Mode);
+        (takes_words && !kind.words().contains(&word) && (quoted || !is_name)).then_some(word)
     }
 
     /// Checks that every name of a value is known where it stands.
@@ -569,7 +577,7 @@ fn fits(kind: OptionKind, value: &Expr) -> bool {
             !items.iter().any(|item| matches!(item.kind, ExprKind::Slice(..)))
         }
         (ExprKind::List(_) | ExprKind::Slice(..), _) => false,
-        (ExprKind::Text(_), kind) => kind == Kind::Text,
+        (ExprKind::Text(_), kind) => matches!(kind, Kind::Text | Kind::Mode),
         (ExprKind::Integer(_), kind) => matches!(kind, Kind::Int | Kind::Number | Kind::Fill | Kind::Real),
         (ExprKind::Float(_), kind) => matches!(kind, Kind::Number | Kind::Fill | Kind::Real),
         (ExprKind::Name(name), kind) if name.parse::<Dtype>().is_ok() => kind == Kind::Dtype,

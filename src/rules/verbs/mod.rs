@@ -10,6 +10,7 @@ mod copy;
 mod drop;
 mod fill;
 mod flip;
+mod interpolate;
 mod keep;
 mod leave;
 mod merge;
@@ -68,6 +69,7 @@ pub static VERBS: &[&Verb] = &[
     &scale::VERB,
     &offset::VERB,
     &compute::VERB,
+    &interpolate::VERB,
     &set::VERB,
     &unset::VERB,
     &r#move::VERB,
