@@ -149,12 +149,14 @@ fn record(args: &PlanArgs, sources: &Sources, plans: &[Plan]) -> String {
             taken_in.push(name);
         }
     }
-    let value = json!({
+    let mut value = json!({
         "rules": name(args.rules.as_deref()),
-        "taken_in": taken_in,
         "target": name(plans.first().and_then(Plan::target).map(Path::new)),
         "tool": format!("migrate {}", env!("CARGO_PKG_VERSION")),
     });
+    if !taken_in.is_empty() {
+        value["taken_in"] = json!(taken_in);
+    }
     value.to_string()
 }
 

@@ -202,6 +202,9 @@ impl<L: Loader> Walk<'_, L> {
 mod tests {
     use super::*;
 
+    /// A text and its name.
+    type Named = (&'static str, &'static str);
+
     /// Follows the lines of `r` through texts by name; gives the codes and messages of what is wrong.
     fn follow(texts: &[(&str, &str)]) -> (Ast, Sources, Vec<String>) {
         let mut texts: HashMap<String, String> =
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_followed_is_told() {
-        let table: &[(&[(&str, &str)], &[&str])] = &[
+        let table: &[(&[Named], &[&str])] = &[
             (&[("r", "include \"c\"")], &["include: cannot include `c`: there is no such text"]),
             (&[("r", "include \"r\"")], &["include: `r` includes itself: r → r"]),
             (
