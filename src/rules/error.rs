@@ -87,10 +87,10 @@ pub enum RuleErrorKind {
     RegexUnder,
     #[error("`{name}` is a value of the model's configuration, and none is given")]
     NoConfig { name: String },
+    #[error("`{name}` is a word of the language, and cannot be defined")]
+    LetReserved { name: String },
     #[error("`{name}` is already defined")]
     LetTwice { name: String, first: Option<Span> },
-    #[error("`{name}` is that of the tensor, and no name for a value")]
-    LetOfTensor { name: String },
     #[error("cannot include `{path}`: {reason}")]
     Include { path: String, reason: String },
     #[error("`{path}` includes itself: {}", way.join(" → "))]
@@ -168,7 +168,7 @@ impl RuleErrorKind {
             Kind::Wildcards { .. } => "unequal-wildcards",
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
-            Kind::LetTwice { .. } | Kind::LetOfTensor { .. } | Kind::MigrationTwice => "defined-twice",
+            Kind::LetTwice { .. } | Kind::LetReserved { .. } | Kind::MigrationTwice => "defined-twice",
             Kind::OptimizerMode { .. } | Kind::DictPath | Kind::Misplaced { .. } | Kind::HeaderInside => {
                 "directive"
             }
@@ -206,7 +206,6 @@ impl RuleErrorKind {
                 "to give it another name, write `rename`".to_owned()
             }
             Kind::OneTemplate { .. } => "several renames at once are a block, one a line".to_owned(),
-            Kind::LetOfTensor { name } => format!("say whose it is: `let lora_{name} = …`"),
             Kind::ListInRename { alternatives, .. } => format!("write alternatives: `{{{alternatives}}}`"),
             Kind::AlternativesInParts { list, .. } => format!("write a list: `{{{list}}}`"),
             Kind::ListHere => "write its tensors out, with signs between them: `a.w + b.w`".to_owned(),
@@ -233,6 +232,9 @@ impl RuleErrorKind {
             Kind::Wildcards { .. } => "nameless wildcards pair by position and kind: name them (`{x}`)".to_owned(),
             Kind::Alternatives { .. } => {
                 "the template has as many groups as the pattern, each as long as its partner, or none".to_owned()
+            }
+            Kind::LetReserved { name } => {
+                format!("`shape`, `rank` and dtypes are those of the tensor: choose another name, such as `my_{name}`")
             }
             Kind::AdjacentStars => "one `**` takes all of it".to_owned(),
             Kind::StarsBesideText => "set it off with dots, or write `*`".to_owned(),

@@ -18,6 +18,9 @@ use crate::tensor::Dtype;
 /// What names of the configuration begin with.
 const CONFIG: &str = "config.";
 
+/// The names that stand for what the tensor at hand is.
+const OF_THE_TENSOR: [&str; 3] = ["shape", "rank", "dtype"];
+
 /// The outcome of resolving a rule file: what could be resolved, and what is wrong with the rest.
 #[derive(Debug, Default)]
 pub struct Resolved {
@@ -177,9 +180,8 @@ impl Resolver<'_> {
             });
             self.error(RuleErrorKind::LetTwice { name: name.node.clone(), first }, name.span);
         }
-        // These mean the tensor's own wherever they stand, so that such a value would never be used.
-        if ["shape", "rank", "dtype"].contains(&name.node.as_str()) {
-            self.error(RuleErrorKind::LetOfTensor { name: name.node.clone() }, name.span);
+        if OF_THE_TENSOR.contains(&name.node.as_str()) || name.node.parse::<Dtype>().is_ok() {
+            self.error(RuleErrorKind::LetReserved { name: name.node.clone() }, name.span);
         }
         self.check_names(value, &[], &[]);
         self.check_patterns(value, prefix);
@@ -510,12 +512,11 @@ impl Resolver<'_> {
         let mut used = Vec::new();
         names::of(value, &mut used);
         for (name, span) in used {
-            let fixed = ["shape", "rank", "dtype"];
             let in_lets = self.lets.iter().any(|own| own == name);
             if in_lets
                 || captures.contains(&name)
                 || words.contains(&name)
-                || fixed.contains(&name)
+                || OF_THE_TENSOR.contains(&name)
                 || name.parse::<Dtype>().is_ok()
             {
                 continue;
@@ -525,7 +526,7 @@ impl Resolver<'_> {
                 continue;
             }
             let candidates =
-                self.lets.iter().map(String::as_str).chain(captures.iter().copied()).chain(fixed);
+                self.lets.iter().map(String::as_str).chain(captures.iter().copied()).chain(OF_THE_TENSOR);
             let nearest = nearest_word(name, candidates).map(str::to_owned);
             self.error(RuleErrorKind::UnknownName { name: name.to_owned(), nearest }, span);
         }

@@ -38,6 +38,7 @@ fn links_inside_the_pages_lead_somewhere() {
         "README.md",
         "CHANGELOG.md",
         "docs/language.md",
+        "docs/cookbook.md",
         "docs/errors.md",
         "docs/architecture.md",
         "docs/dependencies.md",

@@ -1,4 +1,4 @@
-//! Each example of the language reference is run.
+//! Each example of the language reference and of the cookbook is run.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -192,6 +192,11 @@ fn is_in(found: &[Tensor], line: &str, before: &[Tensor]) -> bool {
 #[test]
 fn every_example_of_the_language_reference_runs() {
     all_run("docs/language.md", 90);
+}
+
+#[test]
+fn every_example_of_the_cookbook_runs() {
+    all_run("docs/cookbook.md", 15);
 }
 
 /// Runs the examples of a page, of which there are at least so many.
