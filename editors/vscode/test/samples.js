@@ -49,4 +49,7 @@ function examples() {
   });
 }
 
-module.exports = { below, examples, files, read };
+module.exports = { examples, files, read };
+
+// As a program, it writes them as JSON, for the test of Vim.
+if (require.main === module) process.stdout.write(JSON.stringify([...files(), ...examples()]));
