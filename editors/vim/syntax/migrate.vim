@@ -171,7 +171,7 @@ highlight default link migrateConstant Constant
 highlight default link migrateDefinition Identifier
 highlight default link migrateDirective PreProc
 highlight default link migrateDot Delimiter
-highlight default link migrateDtype Type
+highlight default link migrateDtype Constant
 highlight default link migrateEscape SpecialChar
 highlight default link migrateExcept Conditional
 highlight default link migrateFate Constant
@@ -186,7 +186,7 @@ highlight default link migrateMode migrateOption
 highlight default link migrateModeName Constant
 highlight default link migrateModule Include
 highlight default link migrateNumber Number
-highlight default link migrateOption Label
+highlight default link migrateOption Type
 highlight default link migrateOptional Operator
 highlight default link migrateQuote String
 highlight default link migrateRange Operator
