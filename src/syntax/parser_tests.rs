@@ -89,6 +89,25 @@ fn a_verbs_block_is_one_statement() {
 }
 
 #[test]
+fn a_number_beside_an_operator_is_no_key() {
+    let table = [
+        ("compute w = 1 - a", "Integer(1)"),
+        ("compute w = 0.5 + a", "Float(0.5)"),
+        ("compute w = 1-a", "Keys"),
+        ("compute w = 1.5.a", "Keys"),
+    ];
+    for (text, first) in table {
+        let items = parsed(text);
+        let value = statement(&items[0]).clauses[0].assigned.as_ref().map(|value| &value.kind);
+        let operand = match value {
+            Some(ExprKind::Binary(left, ..)) => Some(&left.kind),
+            whole => whole,
+        };
+        assert!(format!("{operand:?}").starts_with(&format!("Some({first}")), "{text}: {operand:?}");
+    }
+}
+
+#[test]
 fn errors_stand_where_they_are_made() {
     let table: &[(&str, &[(&str, &str)])] = &[
         ("drop a b", &[("`b` stands alone", "b")]),
