@@ -52,20 +52,36 @@ pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result
     Ok(RuleFile { rules: resolved.rules, sources, warnings })
 }
 
-fn read(path: &Path) -> Result<String, Failure> {
-    let usage = |message: String| Failure::new(Exit::Usage, Diagnostic::error("rule-file", message));
+/// The text of a rule file.
+///
+/// # Errors
+/// Where it cannot be read, is too large, or is not UTF-8.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    let name = format!("`{}`", path.display());
+    let file = File::open(path).map_err(|error| unreadable(format!("cannot read {name}: {error}")))?;
+    read_from(file, &name)
+}
+
+/// The text of rules from any source, which messages call `name`.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) fn read_from(source: impl Read, name: &str) -> Result<String, Failure> {
     // Rules may come through a pipe, which has no length to ask for.
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_RULES + 1).read_to_end(&mut bytes))
-        .map_err(|error| usage(format!("cannot read `{}`: {error}", path.display())))?;
+    let read = source.take(MAX_RULES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(format!("cannot read {name}: {error}")))?;
     if bytes.len() as u64 > MAX_RULES {
-        return Err(usage(format!("`{}` is too large for a rule file", path.display())));
+        return Err(unreadable(format!("{name} is too large for a rule file")));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        usage(format!("`{}` is not UTF-8 text: byte {at} (is it a rule file?)", path.display()))
+        unreadable(format!("{name} is not UTF-8 text: byte {at} (is it a rule file?)"))
     })
+}
+
+fn unreadable(message: String) -> Failure {
+    Failure::new(Exit::Usage, Diagnostic::error("rule-file", message))
 }
 
 /// A `--set NAME=VALUE`.
