@@ -68,7 +68,7 @@ fn work(args: &FmtArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Ok(Exit::Done);
         }
         terminal.tell(&format!(
-            "{} not in canonical form; `migrate fmt` rewrites\n",
+            "{} not in canonical form: `migrate fmt` without `--check` rewrites\n",
             counted(changed.len(), "rule file")
         ));
         return Ok(Exit::Different);

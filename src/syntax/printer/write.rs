@@ -24,6 +24,7 @@ fn line(item: &Item) -> String {
         Item::Include(path) => format!("include {}", quoted(&path.node)),
         Item::Use(name) => format!("use {}", name.node),
         Item::Optimizer(what) => format!("optimizer {}", what.node),
+        Item::Unwrap(dict) => format!("unwrap {}", glob(dict)),
         Item::In { dicts, body, .. } => {
             let body = body.as_ref().map(|body| block(&lines(body))).unwrap_or_default();
             format!("in {}{body}", globs(dicts))
