@@ -14,6 +14,7 @@ pub mod diff;
 mod done;
 mod exit;
 mod failure;
+pub mod fmt;
 pub mod inspect;
 pub mod keys;
 pub mod migrate;
@@ -40,6 +41,7 @@ Examples:
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
+  migrate fmt rules/                                      the canonical text of rule files
 
 Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
 that do not parse; 3 unreadable or damaged input, and failed input or output";
@@ -64,6 +66,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Keys(keys::KeysArgs),
     Diff(diff::DiffArgs),
+    Fmt(fmt::FmtArgs),
 }
 
 /// Runs what the command line asks for.
@@ -83,6 +86,7 @@ pub fn main() -> Exit {
         Some(Command::Inspect(args)) => inspect::run(&args, &terminal),
         Some(Command::Keys(args)) => keys::run(&args, &terminal),
         Some(Command::Diff(args)) => diff::run(&args, &terminal),
+        Some(Command::Fmt(args)) => fmt::run(&args, &terminal),
     }
 }
 

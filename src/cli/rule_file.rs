@@ -28,10 +28,8 @@ pub(super) struct RuleFile {
 /// Where one cannot be read, does not parse or does not resolve.
 pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result<RuleFile, Failure> {
     let mut files = Files { bytes_left: MAX_RULES };
-    let text = files.read(path).map_err(|reason| {
-        let message = format!("cannot read `{}`: {reason}", path.display());
-        Failure::new(Exit::Usage, Diagnostic::error("rule-file", message))
-    })?;
+    let read = files.read(path);
+    let text = read.map_err(|reason| unreadable(format!("cannot read `{}`: {reason}", path.display())))?;
     let mut sources = Sources::new();
     let file = sources.add(path.display().to_string(), text);
     let set = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
@@ -104,18 +102,47 @@ impl Loader for Files {
 
 impl Files {
     fn read(&mut self, path: &Path) -> Result<String, String> {
-        // Rules may come through a pipe, which has no length to ask for.
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(self.bytes_left + 1).read_to_end(&mut bytes))
-            .map_err(|error| error.to_string())?;
-        self.bytes_left = (self.bytes_left.checked_sub(bytes.len() as u64))
-            .ok_or_else(|| format!("rule files hold at most {} MiB, all together", MAX_RULES >> 20))?;
-        String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            format!("it is not UTF-8 text: byte {at} (is it a rule file?)")
-        })
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let text = text(file, self.bytes_left)?;
+        self.bytes_left -= text.len() as u64;
+        Ok(text)
     }
+}
+
+/// The text of rules of at most `limit` bytes; why not, where they have none.
+fn text(source: impl Read, limit: u64) -> Result<String, String> {
+    // Rules may come through a pipe, which has no length to ask for.
+    let mut bytes = Vec::new();
+    source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > limit {
+        return Err(format!("rule files hold at most {} MiB, all together", MAX_RULES >> 20));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        format!("it is not UTF-8 text: byte {at} (is it a rule file?)")
+    })
+}
+
+/// The text of a rule file.
+///
+/// # Errors
+/// Where it cannot be read, is too large, or is not UTF-8.
+pub(super) fn read(path: &Path) -> Result<String, Failure> {
+    let name = format!("`{}`", path.display());
+    let file = File::open(path).map_err(|error| unreadable(format!("cannot read {name}: {error}")))?;
+    read_from(file, &name)
+}
+
+/// The text of rules from any source, which messages call `name`.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) fn read_from(source: impl Read, name: &str) -> Result<String, Failure> {
+    text(source, MAX_RULES).map_err(|reason| unreadable(format!("cannot read {name}: {reason}")))
+}
+
+fn unreadable(message: String) -> Failure {
+    Failure::new(Exit::Usage, Diagnostic::error("rule-file", message))
 }
 
 /// A `--set NAME=VALUE`.

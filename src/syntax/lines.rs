@@ -1,7 +1,8 @@
 //! Cuts a rule file into logical lines: continuation, comments and blocks.
 //!
 //! Recovery from errors works by line because of this pass: whatever is wrong in one logical line,
-//! the next one begins where it should.
+//! the next one begins where it should. What a comment is, is said here alone: the parser sees the text
+//! without them.
 
 use std::ops::Range;
 
@@ -20,9 +21,39 @@ pub(super) struct Line {
     pub block: Option<Vec<Line>>,
 }
 
+/// A text in logical lines.
+#[derive(Debug, Default)]
+pub(super) struct Cut {
+    /// The lines, those of blocks inside the line that opens the block.
+    pub lines: Vec<Line>,
+    /// The bytes of each comment, from its `#` to the end of its line, in order.
+    pub comments: Vec<Range<usize>>,
+}
+
+impl Cut {
+    /// The text with white space for its comments, of the same length, so that places stay what they are.
+    pub fn without_comments(&self, text: &str) -> String {
+        let mut plain = String::with_capacity(text.len());
+        let mut at = 0;
+        for comment in &self.comments {
+            plain.push_str(text.get(at..comment.start).unwrap_or_default());
+            plain.extend(comment.clone().map(|_| ' '));
+            at = comment.end;
+        }
+        plain.push_str(text.get(at..).unwrap_or_default());
+        plain
+    }
+}
+
 /// Cuts `text` into logical lines.
-pub(super) fn cut(text: &str, errors: &mut Vec<SyntaxError>) -> Vec<Line> {
-    let mut cutter = Cutter { text, bytes: text.as_bytes(), at: 0, errors };
+pub(super) fn cut(text: &str, errors: &mut Vec<SyntaxError>) -> Cut {
+    let mut cutter = Cutter { text, bytes: text.as_bytes(), at: 0, comments: Vec::new(), errors };
+    let lines = blocks(&mut cutter);
+    Cut { lines, comments: cutter.comments }
+}
+
+/// The lines, each block's in the line that opens it.
+fn blocks(cutter: &mut Cutter) -> Vec<Line> {
     let mut open: Vec<(Range<usize>, Vec<Line>)> = Vec::new();
     let mut lines = Vec::new();
     while let Some(piece) = cutter.next() {
@@ -63,13 +94,15 @@ struct Cutter<'a> {
     text: &'a str,
     bytes: &'a [u8],
     at: usize,
+    comments: Vec<Range<usize>>,
     errors: &'a mut Vec<SyntaxError>,
 }
 
 impl Cutter<'_> {
     fn next(&mut self) -> Option<Piece> {
-        self.at = self.skip_blank(self.at);
-        let start = self.at;
+        let start = self.skip_blank(self.at);
+        self.take_comments(self.at..start);
+        self.at = start;
         let first = self.bytes.get(start)?;
         if *first == b'}' {
             self.at += 1;
@@ -100,7 +133,11 @@ impl Cutter<'_> {
                     }
                 }
                 b' ' | b'\t' | b'\r' => at += 1,
-                b'#' if self.starts_word(start, at) => at = self.line_end(at),
+                b'#' if self.starts_word(start, at) => {
+                    let comment = at..self.line_end(at);
+                    at = comment.end;
+                    self.comments.push(comment);
+                }
                 b'"' => match self.closing(at, b'"') {
                     Some(close) => {
                         at = close + 1;
@@ -111,8 +148,7 @@ impl Cutter<'_> {
                     None => {
                         let line_end = self.line_end(at);
                         self.error(SyntaxErrorKind::UnclosedQuote, at..line_end);
-                        self.at = line_end;
-                        return Piece::Line(start..start);
+                        return self.resume(line_end);
                     }
                 },
                 b'/' if self.starts_word(start, at) && self.closing(at, b'/').is_some() => {
@@ -122,8 +158,7 @@ impl Cutter<'_> {
                 b'{' | b'[' | b'(' => {
                     if brackets.len() >= MAX_DEPTH {
                         self.error(SyntaxErrorKind::TooDeep { most: MAX_DEPTH }, at..at + 1);
-                        self.at = self.line_end(at);
-                        return Piece::Line(start..start);
+                        return self.resume(self.line_end(at));
                     }
                     brackets.push(at);
                     at += 1;
@@ -155,8 +190,24 @@ impl Cutter<'_> {
     /// Reports a bracket that nothing closes; the next line is the one below the bracket's.
     fn unclosed(&mut self, bracket: usize) -> Piece {
         self.error(SyntaxErrorKind::UnclosedBracket, bracket..bracket + 1);
-        self.at = self.line_end(bracket);
-        Piece::Line(bracket..bracket)
+        self.resume(self.line_end(bracket))
+    }
+
+    /// Ends a line that was reported, and goes on at `at`, where what was looked at is cut again.
+    fn resume(&mut self, at: usize) -> Piece {
+        self.comments.retain(|comment| comment.start < at);
+        self.at = at;
+        Piece::Line(at..at)
+    }
+
+    /// Notes the comments of a range that holds nothing else but white space.
+    fn take_comments(&mut self, blank: Range<usize>) {
+        let mut at = blank.start;
+        while let Some(found) = self.text.get(at..blank.end).and_then(|rest| rest.find('#')) {
+            let comment = at + found..self.line_end(at + found);
+            at = comment.end;
+            self.comments.push(comment);
+        }
     }
 
     /// Whether the line behind the newline at `newline` is a lone `}`, which always ends a block.
@@ -235,9 +286,9 @@ mod tests {
 
     fn lines(text: &str) -> Vec<String> {
         let mut errors = Vec::new();
-        let lines = cut(text, &mut errors);
+        let cut = cut(text, &mut errors);
         assert!(errors.is_empty(), "{errors:?}");
-        lines.iter().map(|line| show(text, line)).collect()
+        cut.lines.iter().map(|line| show(text, line)).collect()
     }
 
     fn show(text: &str, line: &Line) -> String {
@@ -277,10 +328,34 @@ mod tests {
     }
 
     #[test]
+    fn comments_are_white_space_to_the_parser() {
+        let mut errors = Vec::new();
+        let text = "# é\ndrop a, # \"{\n  \"b # c\", d#e # f\nlet x = [1, {# g\n  2}] # h\n} # i";
+        let cut = cut(text, &mut errors);
+        let comments: Vec<&str> = cut.comments.iter().map(|comment| &text[comment.clone()]).collect();
+        assert_eq!(comments, ["# é", "# \"{", "# f", "# h", "# i"]);
+        let plain = cut.without_comments(text);
+        assert_eq!(plain.len(), text.len());
+        assert_eq!(
+            plain.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+            "drop a, \"b # c\", d#e let x = [1, {# g 2}] }"
+        );
+    }
+
+    #[test]
+    fn a_comment_behind_what_is_not_closed_is_found_once() {
+        let mut errors = Vec::new();
+        let text = "drop {a # b\nlet x = [ # c\n}\n# d\n";
+        let found = cut(text, &mut errors).comments;
+        assert_eq!(found.iter().map(|range| &text[range.clone()]).collect::<Vec<_>>(), ["# b", "# c", "# d"]);
+        assert_eq!(errors.len(), 3, "{errors:?}");
+    }
+
+    #[test]
     fn what_is_not_closed_spoils_only_its_own_line() {
         let mut errors = Vec::new();
         let text = "rename a.{x -> b\ndrop \"c\ndrop d\n}\nin a {";
-        let lines = cut(text, &mut errors);
+        let lines = cut(text, &mut errors).lines;
         assert_eq!(text[lines[2].range.clone()], *"drop d");
         let kinds: Vec<_> = errors.iter().map(|error| (error.kind.clone(), error.range.start)).collect();
         assert_eq!(

@@ -7,6 +7,8 @@ mod error;
 mod expected;
 mod lines;
 mod parser;
+mod printer;
 
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use parser::{parse, parse_value};
+pub use printer::{format, print};

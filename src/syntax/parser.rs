@@ -1,4 +1,4 @@
-//! From logical lines to the syntax tree. The one file that names the grammar's rules.
+//! From logical lines to the syntax tree, by the grammar's rules.
 
 use std::ops::Range;
 
@@ -24,9 +24,10 @@ struct Grammar;
 /// their own in the same run.
 pub fn parse(text: &str, file: u32) -> (Ast, Vec<SyntaxError>) {
     let mut errors = Vec::new();
-    let lines = lines::cut(text, &mut errors);
-    let mut parser = Parser { text, file, base: 0, errors };
-    let items = parser.items(&lines);
+    let cut = lines::cut(text, &mut errors);
+    let plain = cut.without_comments(text);
+    let mut parser = Parser { text: &plain, file, base: 0, errors };
+    let items = parser.items(&cut.lines);
     parser.errors.sort_by_key(|error| error.range.start);
     (Ast { items }, parser.errors)
 }
@@ -48,6 +49,19 @@ pub fn parse_value(text: &str, file: u32) -> Result<Expr, SyntaxError> {
         let first = parser.errors.into_iter().next();
         first.unwrap_or(SyntaxError { kind: SyntaxErrorKind::Unexpected { expected, found }, range: whole })
     })
+}
+
+/// The grammar's pairs of one logical line of a text without comments.
+///
+/// # Errors
+/// Where the line does not parse.
+pub(super) fn pairs<'a>(
+    plain: &'a str,
+    rule: Rule,
+    range: &Range<usize>,
+) -> Result<Pairs<'a, Rule>, Vec<SyntaxError>> {
+    let mut parser = Parser { text: plain, file: 0, base: 0, errors: Vec::new() };
+    parser.parse(rule, range).ok_or(parser.errors)
 }
 
 /// How many operators may stand in a row: they nest in the tree, which is walked by recursion.
@@ -312,7 +326,8 @@ impl<'a> Parser<'a> {
         match node.as_rule() {
             Rule::any_depth => Some(CaptureKind::AnyDepth),
             Rule::range => {
-                let mut ends = node.into_inner().map(|end| self.number::<u64>(&end));
+                let ends = node.into_inner().filter(|part| part.as_rule() == Rule::integer);
+                let mut ends = ends.map(|end| self.number::<u64>(&end));
                 Some(CaptureKind::Range(ends.next()??, ends.next()??))
             }
             _ if node.as_str() == "int" => Some(CaptureKind::Int),

@@ -89,6 +89,25 @@ fn a_verbs_block_is_one_statement() {
 }
 
 #[test]
+fn a_number_beside_an_operator_is_no_key() {
+    let table = [
+        ("compute w = 1 - a", "Integer(1)"),
+        ("compute w = 0.5 + a", "Float(0.5)"),
+        ("compute w = 1-a", "Keys"),
+        ("compute w = 1.5.a", "Keys"),
+    ];
+    for (text, first) in table {
+        let items = parsed(text);
+        let value = statement(&items[0]).clauses[0].assigned.as_ref().map(|value| &value.kind);
+        let operand = match value {
+            Some(ExprKind::Binary(left, ..)) => Some(&left.kind),
+            whole => whole,
+        };
+        assert!(format!("{operand:?}").starts_with(&format!("Some({first}")), "{text}: {operand:?}");
+    }
+}
+
+#[test]
 fn errors_stand_where_they_are_made() {
     let table: &[(&str, &[(&str, &str)])] = &[
         ("drop a b", &[("`b` stands alone", "b")]),
@@ -102,6 +121,9 @@ fn errors_stand_where_they_are_made() {
             "under a",
             &[("`under` opens a block: end the line with `{` and close it with a line `}`", "under a")],
         ),
+        ("drop a#b", &[]),
+        ("rename a->#b", &[("expected a key, found `#b`", "#b")]),
+        ("migration v1->#v2", &[("expected a version, found `#v2`", "#v2")]),
         ("let a 3", &[("expected `=`, found `3`", "3")]),
         ("let a = ", &[("expected a value, found the end of the line", "")]),
         ("migration v1", &[("expected `->`, found the end of the line", "")]),

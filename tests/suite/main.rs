@@ -6,6 +6,7 @@ mod cases;
 mod command;
 mod docs;
 mod files;
+mod fmt;
 mod pipeline;
 mod properties;
 mod readme;

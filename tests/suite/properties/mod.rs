@@ -3,5 +3,6 @@
 mod chains;
 mod generate;
 mod matcher;
+mod printing;
 mod round_trips;
 mod texts;
