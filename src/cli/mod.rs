@@ -12,8 +12,10 @@ mod config;
 pub mod diff;
 mod done;
 mod exit;
+pub mod explain;
 mod failure;
 pub mod inspect;
+mod keyed;
 pub mod keys;
 pub mod migrate;
 mod named;
@@ -39,6 +41,7 @@ Examples:
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
+  migrate explain v1_to_v2.rules old.ckpt KEY             through which statements a key went
 
 Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
 that do not parse; 3 unreadable or damaged input, and failed input or output";
@@ -63,6 +66,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Keys(keys::KeysArgs),
     Diff(diff::DiffArgs),
+    Explain(explain::ExplainArgs),
 }
 
 /// Runs what the command line asks for.
@@ -82,6 +86,7 @@ pub fn main() -> Exit {
         Some(Command::Inspect(args)) => inspect::run(&args, &terminal),
         Some(Command::Keys(args)) => keys::run(&args, &terminal),
         Some(Command::Diff(args)) => diff::run(&args, &terminal),
+        Some(Command::Explain(args)) => explain::run(&args, &terminal),
     }
 }
 
