@@ -15,6 +15,7 @@ mod exit;
 pub mod explain;
 mod failure;
 pub mod inspect;
+pub mod invert;
 mod keyed;
 pub mod keys;
 pub mod migrate;
@@ -41,6 +42,7 @@ Examples:
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
+  migrate invert v1_to_v2.rules -o v2_to_v1.rules         the rules that lead back
   migrate explain v1_to_v2.rules old.ckpt KEY             through which statements a key went
 
 Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
@@ -67,6 +69,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Diff(diff::DiffArgs),
     Explain(explain::ExplainArgs),
+    Invert(invert::InvertArgs),
 }
 
 /// Runs what the command line asks for.
@@ -87,6 +90,7 @@ pub fn main() -> Exit {
         Some(Command::Keys(args)) => keys::run(&args, &terminal),
         Some(Command::Diff(args)) => diff::run(&args, &terminal),
         Some(Command::Explain(args)) => explain::run(&args, &terminal),
+        Some(Command::Invert(args)) => invert::run(&args, &terminal),
     }
 }
 

@@ -58,6 +58,12 @@ impl Arena {
         sources
     }
 
+    /// The expression of the n-th source tensor, which the arena begins with.
+    #[allow(clippy::cast_possible_truncation)] // four billion nodes do not fit into memory
+    pub(super) fn of_source(index: usize) -> ExprId {
+        ExprId(index as u32)
+    }
+
     pub(super) fn add_source(&mut self, index: usize, spec: TensorSpec) -> ExprId {
         self.push(Node { kind: NodeKind::Source(index), spec })
     }

@@ -181,6 +181,11 @@ impl Plan {
         &self.source
     }
 
+    /// The source's keys with their expressions.
+    pub fn source_exprs(&self) -> impl Iterator<Item = (&Key, ExprId)> {
+        self.source.iter().enumerate().map(|(index, (key, _))| (key, Arena::of_source(index)))
+    }
+
     /// Where the target came from, or `None` without one.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()

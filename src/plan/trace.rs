@@ -1,8 +1,7 @@
 //! The way of one key through the statements: forwards from the source, backwards from the target.
 
-use super::{Applied, Move, Plan};
+use super::{Move, Plan};
 use crate::keyset::Key;
-use crate::rules::verbs::Flow;
 
 /// What one statement did on a key's way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +34,7 @@ impl Plan {
             let moves: Vec<&Move> = moves.collect();
             let dropped: Vec<Key> = at.iter().filter(|key| applied.dropped.contains(key)).cloned().collect();
             at.retain(|key| !dropped.contains(key));
-            if !stays(applied) {
+            if !applied.verb.flow.keeps_matches() {
                 at.retain(|key| !moves.iter().any(|moved| moved.from.contains(key)));
             }
             for moved in &moves {
@@ -82,11 +81,6 @@ impl Plan {
         passages.extend(dropped.map(|key| Passage { statement, from: vec![key.clone()], to: Vec::new() }));
         passages
     }
-}
-
-/// Whether the keys that a statement matches stay under their names.
-fn stays(applied: &Applied) -> bool {
-    matches!(applied.verb.flow, Flow::Add | Flow::Tie | Flow::Fill)
 }
 
 /// Moves with the parts of one tensor together.
