@@ -5,6 +5,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod edit;
 pub mod formats;
+pub mod invert;
 pub mod keyset;
 pub mod optimizer;
 pub mod plan;

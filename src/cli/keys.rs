@@ -62,7 +62,8 @@ fn version_of(path: &Path) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-fn write(path: &Path, text: &str, force: bool) -> Result<(), FormatError> {
+/// Writes a text whole or not at all.
+pub(super) fn write(path: &Path, text: &str, force: bool) -> Result<(), FormatError> {
     let replace = if force { Replace::Force } else { Replace::Never };
     if !force && path.symlink_metadata().is_ok() {
         return Err(FormatError::Exists { path: path.to_owned() });

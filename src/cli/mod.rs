@@ -13,9 +13,12 @@ mod config;
 pub mod diff;
 mod done;
 mod exit;
+pub mod explain;
 mod failure;
 pub mod fmt;
 pub mod inspect;
+pub mod invert;
+mod keyed;
 pub mod keys;
 pub mod migrate;
 mod named;
@@ -42,6 +45,8 @@ Examples:
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
   migrate fmt rules/                                      the canonical text of rule files
+  migrate invert v1_to_v2.rules -o v2_to_v1.rules         the rules that lead back
+  migrate explain v1_to_v2.rules old.ckpt KEY             through which statements a key went
 
 Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
 that do not parse; 3 unreadable or damaged input, and failed input or output";
@@ -67,6 +72,8 @@ enum Command {
     Keys(keys::KeysArgs),
     Diff(diff::DiffArgs),
     Fmt(fmt::FmtArgs),
+    Explain(explain::ExplainArgs),
+    Invert(invert::InvertArgs),
 }
 
 /// Runs what the command line asks for.
@@ -87,6 +94,8 @@ pub fn main() -> Exit {
         Some(Command::Keys(args)) => keys::run(&args, &terminal),
         Some(Command::Diff(args)) => diff::run(&args, &terminal),
         Some(Command::Fmt(args)) => fmt::run(&args, &terminal),
+        Some(Command::Explain(args)) => explain::run(&args, &terminal),
+        Some(Command::Invert(args)) => invert::run(&args, &terminal),
     }
 }
 

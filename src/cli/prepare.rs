@@ -16,7 +16,7 @@ use super::beside::{Beside, OptimizerArg};
 use super::named::Named;
 use super::rule_file::{self, RuleFile};
 use super::target::{keyset_of, load_keyset, tied_keys};
-use super::towards;
+use super::towards::{self, Target};
 use super::{Exit, Failure};
 
 /// Which rules run over which checkpoint, towards which target.
@@ -29,13 +29,8 @@ pub struct PlanArgs {
     /// their names
     #[arg(value_name = "[NAME=]INPUT", required = true, num_args = 1.., value_parser = Named::parser())]
     pub inputs: Vec<Named>,
-    /// The keys that the model wants: a checkpoint or a .keys.yaml (`NAME=FILE` for each of several
-    /// outputs); without it, `v2.keys.yaml` beside a rule file whose header says `migration v1 -> v2`
-    #[arg(long, value_name = "[NAME=]FILE", conflicts_with = "no_target", value_parser = Named::parser())]
-    pub target: Vec<Named>,
-    /// Go without a target: nothing then shows that a model will load the result
-    #[arg(long)]
-    pub no_target: bool,
+    #[command(flatten)]
+    pub target: Target,
     /// A value for a `let` of the rule file
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -88,7 +83,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
-    let target = towards::target(args, rules_path, migration.map(|migration| migration.to.as_str()))?;
+    let target = towards::target(&args.target, rules_path, migration.map(|migration| migration.to.as_str()))?;
     let main = match rules.steps.is_empty() {
         true => tied_keys(checkpoint, checkpoint.main_dict()),
         false => keyset_of(checkpoint)?,

@@ -2,21 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use crate::diagnostic::Diagnostic;
 use crate::keyset::KeySet;
 
 use super::named::Named;
-use super::prepare::PlanArgs;
 use super::target::load_keyset;
 use super::{Exit, Failure};
 
+/// Where a migration leads, as the command line says.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// The keys that the model wants: a checkpoint or a .keys.yaml (`NAME=FILE` for each of several
+    /// outputs); without it, `v2.keys.yaml` beside a rule file whose header says `migration v1 -> v2`
+    #[arg(long, value_name = "[NAME=]FILE", conflicts_with = "no_target", value_parser = Named::parser())]
+    target: Vec<Named>,
+    /// Go without a target: nothing then shows that a model will load the result
+    #[arg(long)]
+    no_target: bool,
+}
+
 /// The target: as given, or beside the rule file under the version's name.
-pub(super) fn target(args: &PlanArgs, rules: &Path, to: Option<&str>) -> Result<Option<KeySet>, Failure> {
-    if args.no_target {
+pub(super) fn target(given: &Target, rules: &Path, to: Option<&str>) -> Result<Option<KeySet>, Failure> {
+    if given.no_target {
         return Ok(None);
     }
-    if !args.target.is_empty() {
-        return targets(&args.target).map(Some);
+    if !given.target.is_empty() {
+        return targets(&given.target).map(Some);
     }
     if let Some(path) = to.and_then(|version| beside(rules, version)) {
         return load_keyset(&path, None).map(Some);

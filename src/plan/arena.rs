@@ -127,9 +127,24 @@ impl Arena {
             (TensorOp::Offset(_), _) => return Err("an offset".to_owned()),
             (TensorOp::Fill { .. }, _) => return Err("new elements beside old ones".to_owned()),
             (TensorOp::Compute { .. }, _) => return Err("`compute`".to_owned()),
-            (layout, _) => layout.clone(),
+            (TensorOp::Interpolate(_), _) => return Err("`interpolate`".to_owned()),
+            (
+                TensorOp::Copy
+                | TensorOp::Permute(_)
+                | TensorOp::Narrow { .. }
+                | TensorOp::Reshape(_)
+                | TensorOp::Flip { .. }
+                | TensorOp::Concat { .. },
+                _,
+            ) => op.clone(),
         };
         arena.add_op(op, inputs).map_err(|error| error.to_string())
+    }
+
+    /// The expression of the n-th source tensor, which the arena begins with.
+    #[allow(clippy::cast_possible_truncation)] // four billion nodes do not fit into memory
+    pub(super) fn of_source(index: usize) -> ExprId {
+        ExprId(index as u32)
     }
 
     pub(super) fn add_source(&mut self, index: usize, spec: TensorSpec) -> ExprId {

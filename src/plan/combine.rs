@@ -10,7 +10,7 @@ use super::state::{Entry, EntryId};
 use super::{Assertion, AssertionKind};
 use crate::rules::op::OpError;
 use crate::rules::verbs::{Call, Flow};
-use crate::rules::{Clause, Pattern, Statement};
+use crate::rules::{Clause, Options, Pattern, Statement};
 use crate::source::Span;
 use crate::tensor::TensorSpec;
 
@@ -52,8 +52,8 @@ impl Planner<'_> {
                 let parents: Vec<EntryId> = members.iter().map(|hit| hit.entry).collect();
                 for expr in exprs {
                     let (key, parents) = (group.name.clone(), parents.clone());
-                    let (span, chosen) = (clause.span, Vec::new());
-                    gathered.products.push(Product { key, expr, parents, span, chosen });
+                    let (options, span, chosen) = (Options::default(), clause.span, Vec::new());
+                    gathered.products.push(Product { key, expr, parents, options, span, chosen });
                 }
             }
         }
@@ -85,8 +85,9 @@ impl Planner<'_> {
                 gathered.removed.push(holder);
                 parents = vec![holder, hit.entry];
             }
-            let (key, span, chosen) = (name.clone(), clause.span, chosen(clause, hit));
-            gathered.products.push(Product { key, expr: entry.expr, parents, span, chosen });
+            let (key, options, span) = (name.clone(), Options::default(), clause.span);
+            let chosen = chosen(clause, hit);
+            gathered.products.push(Product { key, expr: entry.expr, parents, options, span, chosen });
         }
     }
 

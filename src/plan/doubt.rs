@@ -19,25 +19,21 @@ pub struct Unproved {
 }
 
 /// The statements that the shapes do not prove.
-pub(super) fn unproved(
-    applied: &[Applied],
-    arena: &Arena,
-    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
-) -> Vec<Unproved> {
+pub(super) fn unproved(applied: &[Applied], arena: &Arena) -> Vec<Unproved> {
     applied
         .iter()
         .filter_map(|applied| {
             let check = match applied.verb.doubt {
                 Doubt::None => None,
                 Doubt::Names => names(applied, arena),
-                Doubt::Order => order(applied, arena, spec_of_source),
+                Doubt::Order => order(applied, arena),
                 Doubt::Always => applied.moves.first().map(|moved| {
                     format!(
                         "nothing shows that the elements of `{}` are where the model wants them",
                         moved.to
                     )
                 }),
-                Doubt::Arrangement => arrangement(applied, arena, spec_of_source),
+                Doubt::Arrangement => arrangement(applied, arena),
             };
             check.map(|check| Unproved { span: applied.span, check })
         })
@@ -68,15 +64,11 @@ fn names(applied: &Applied, arena: &Arena) -> Option<String> {
 }
 
 /// Joins of operands of one shape, and cuts into parts of one shape.
-fn order(
-    applied: &Applied,
-    arena: &Arena,
-    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
-) -> Option<String> {
-    let joined = applied.moves.iter().find(|moved| {
-        let specs = spec_of_source(moved);
-        specs.len() > 1 && specs.windows(2).any(|pair| pair[0] == pair[1])
-    });
+fn order(applied: &Applied, arena: &Arena) -> Option<String> {
+    let joined = applied
+        .moves
+        .iter()
+        .find(|moved| moved.operands.windows(2).any(|pair| arena.spec(pair[0]) == arena.spec(pair[1])));
     if let Some(joined) = joined {
         let parts: Vec<String> = joined.from.iter().take(4).map(|key| format!("`{key}`")).collect();
         return Some(format!(
@@ -94,13 +86,11 @@ fn order(
 }
 
 /// Results of the operand's own spec.
-fn arrangement(
-    applied: &Applied,
-    arena: &Arena,
-    spec_of_source: &dyn Fn(&Move) -> Vec<TensorSpec>,
-) -> Option<String> {
-    let same =
-        applied.moves.iter().find(|moved| spec_of_source(moved).first() == Some(arena.spec(moved.expr)))?;
+fn arrangement(applied: &Applied, arena: &Arena) -> Option<String> {
+    let keeps = |moved: &&Move| {
+        moved.operands.first().is_some_and(|&operand| arena.spec(operand) == arena.spec(moved.expr))
+    };
+    let same = applied.moves.iter().find(keeps)?;
     Some(format!(
         "`{}` keeps its shape {}: nothing shows that it is turned the right way",
         same.to,

@@ -246,7 +246,8 @@ impl<'a> Planner<'a> {
         let exprs = self.build(statement, &call, &[entry.expr], clause.span)?;
         for (key, expr) in names.into_iter().zip(exprs) {
             let (parents, span, chosen) = (vec![hit.entry], clause.span, chosen(clause, hit));
-            gathered.products.push(Product { key, expr, parents, span, chosen });
+            let options = options.clone();
+            gathered.products.push(Product { key, expr, parents, options, span, chosen });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::keyset::{Key, KeySet, fold, nearest};
 use crate::rules::value::truth;
 use crate::rules::verbs::Call;
-use crate::rules::{Clause, Match, Matcher, Pattern, Statement};
+use crate::rules::{Clause, Match, Matcher, Options, Pattern, Statement};
 use crate::tensor::TensorSpec;
 
 /// The target's keys that the state lacks, with their specs.
@@ -86,7 +86,8 @@ impl Planner<'_> {
                         for expr in exprs {
                             let (key, span) = (key.to_string(), clause.span);
                             let (parents, chosen) = (Vec::new(), Vec::new());
-                            gathered.products.push(Product { key, expr, parents, span, chosen });
+                            let options = Options::default();
+                            gathered.products.push(Product { key, expr, parents, options, span, chosen });
                         }
                     }
                 }

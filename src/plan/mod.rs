@@ -22,18 +22,19 @@ mod state;
 mod suggest;
 mod target;
 mod ties;
+mod trace;
 
 pub use arena::{Arena, ExprId, Node, NodeKind, Power};
 pub use doubt::Unproved;
 pub use modules::renamed_modules;
 pub use problem::{Problem, ProblemKind};
+pub use trace::{Passage, Way};
 
 use crate::keyset::{Key, KeySet};
-use crate::rules::RuleSet;
 use crate::rules::value::ValueErrorKind;
 use crate::rules::verbs::Verb;
+use crate::rules::{Options, RuleSet};
 use crate::source::{Sources, Span};
-use crate::tensor::TensorSpec;
 
 /// A proved plan: one expression for each tensor of the output.
 #[derive(Debug)]
@@ -85,6 +86,10 @@ pub struct Move {
     pub to: Key,
     /// What it holds.
     pub expr: ExprId,
+    /// What the keys before held.
+    pub operands: Vec<ExprId>,
+    /// The options that the verb was given for these keys.
+    pub options: Options,
     /// What of the name the rule chose: moves that differ here could be exchanged.
     chosen: Vec<usize>,
 }
@@ -140,13 +145,8 @@ pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&
         target.is_some_and(|target| source.same_tensors(target)) && nothing_applies(&planner.problems);
     let (problems, warnings) = (planner.problems, planner.warnings);
     let plan = problems.is_empty().then(|| {
-        let (arena, state) = (planner.arena, planner.state);
-        let specs: std::collections::HashMap<&Key, ExprId> =
-            state.history().iter().map(|entry| (&entry.key, entry.expr)).collect();
-        let spec_of_source = |moved: &Move| -> Vec<TensorSpec> {
-            moved.from.iter().filter_map(|key| specs.get(key)).map(|&expr| arena.spec(expr).clone()).collect()
-        };
-        let unproved = doubt::unproved(&planner.applied, &arena, &spec_of_source);
+        let arena = planner.arena;
+        let unproved = doubt::unproved(&planner.applied, &arena);
         Plan {
             unproved,
             source,
@@ -183,6 +183,11 @@ impl Plan {
     /// The key set that the plan was made for.
     pub fn source(&self) -> &KeySet {
         &self.source
+    }
+
+    /// The source's keys with their expressions.
+    pub fn source_exprs(&self) -> impl Iterator<Item = (&Key, ExprId)> {
+        self.source.iter().enumerate().map(|(index, (key, _))| (key, Arena::of_source(index)))
     }
 
     /// Where the target came from, or `None` without one.

@@ -10,7 +10,7 @@ use super::state::{Change, Entry, EntryId};
 use super::{Applied, Move};
 use crate::keyset::Key;
 use crate::rules::verbs::Flow;
-use crate::rules::{Clause, Statement, Template};
+use crate::rules::{Clause, Options, Statement, Template};
 use crate::source::Span;
 
 /// A key that a statement makes.
@@ -18,6 +18,7 @@ pub(super) struct Product {
     pub key: String,
     pub expr: ExprId,
     pub parents: Vec<EntryId>,
+    pub options: Options,
     pub span: Span,
     pub chosen: Vec<usize>,
 }
@@ -69,7 +70,14 @@ impl Planner<'_> {
             }
             let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
             let key = Key::from(product.key.as_str());
-            moves.push(Move { from, to: key.clone(), expr: product.expr, chosen: product.chosen.clone() });
+            moves.push(Move {
+                from,
+                to: key.clone(),
+                expr: product.expr,
+                operands: product.parents.iter().map(|&id| self.state.entry(id).expr).collect(),
+                options: product.options.clone(),
+                chosen: product.chosen.clone(),
+            });
             let place = product.parents.first().copied();
             let (expr, parents) = (product.expr, product.parents.clone());
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));

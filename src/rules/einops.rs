@@ -101,6 +101,48 @@ pub(super) fn steps(notation: &str, shape: &[u64], sizes: &[(String, i64)]) -> R
     Ok(Steps { split, order, join })
 }
 
+/// A rearrangement with its sides exchanged, and the sizes that the axes of its groups then need.
+///
+/// # Errors
+/// As [`steps`], and in words where the right side cannot stand on the left.
+pub fn reversed(
+    notation: &str,
+    shape: &[u64],
+    sizes: &[(String, i64)],
+) -> Result<(String, Vec<(String, i64)>), String> {
+    let there = steps(notation, shape, sizes)?;
+    let (left, right) = notation.split_once("->").ok_or("a `->` stands between the two sides")?;
+    // The split axes stand in the order of the left side; an ellipsis stands for the dims left over.
+    let left_groups = groups(left)?;
+    let rest = (shape.len() + 1).saturating_sub(left_groups.len());
+    let mut found: Vec<(String, i64)> = Vec::new();
+    let mut split = there.split.iter();
+    for axis in left_groups.iter().flatten() {
+        match axis {
+            Axis::Ellipsis => {
+                split.by_ref().take(rest).for_each(|_| {});
+            }
+            Axis::One => {
+                split.next();
+            }
+            Axis::Name(name) => {
+                let size = split.next().ok_or("an axis without a size")?;
+                found.push((name.clone(), i64::try_from(*size).map_err(|error| error.to_string())?));
+            }
+        }
+    }
+    // An axis that stands alone gives its own size; one of each group could be left out, and is not.
+    let right_groups = groups(right)?;
+    let grouped = |name: &str| {
+        let own = |axis: &Axis| matches!(axis, Axis::Name(own) if own == name);
+        right_groups.iter().any(|group| group.len() > 1 && group.iter().any(own))
+    };
+    found.retain(|(name, _)| grouped(name));
+    let back = format!("{} -> {}", right.trim(), left.trim());
+    steps(&back, &there.join, &found)?;
+    Ok((back, found))
+}
+
 /// The sizes of the axes in one group, of which one may be open.
 fn axis_sizes(group: &[Axis], size: u64, dim: usize, given: &[(String, i64)]) -> Result<Vec<u64>, String> {
     let known = group.iter().map(|axis| match axis {

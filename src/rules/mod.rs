@@ -19,6 +19,7 @@ pub mod shipped;
 pub mod value;
 pub mod verbs;
 
+pub use einops::reversed as reversed_rearrangement;
 pub use error::{RuleError, RuleErrorKind, RuleWarning, diagnostic};
 pub use lists::glob_pattern;
 pub use matching::{Capture, Match, Matcher, TooManyWays};

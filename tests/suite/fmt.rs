@@ -155,7 +155,8 @@ fn where_a_file_does_not_parse_none_is_touched() {
     folder.write("d.rules", b"drop \xff");
     let binary = folder.run(&["fmt", "a.rules", "d.rules", "gone.rules"]);
     assert!(
-        binary.exit == 2 && binary.stderr.contains("error[rule-file]: `d.rules`: it is not UTF-8"),
+        binary.exit == 2
+            && binary.stderr.contains("error[rule-file]: cannot read `d.rules`: it is not UTF-8"),
         "{binary:?}"
     );
     assert_eq!(text(&folder, "a.rules"), ROUGH);

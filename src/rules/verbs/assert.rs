@@ -1,6 +1,6 @@
 //! `assert`: stops where a condition does not hold; about values while the tensors are written.
 
-use super::{Doubt, Flow, Templates, Verb, nothing};
+use super::{Doubt, Flow, Reverse, Templates, Verb, nothing};
 use crate::rules::options::{OptionKind, OptionRow};
 
 pub(super) static VERB: Verb = Verb {
@@ -11,5 +11,6 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Never,
     options: &[OptionRow { name: "value", kind: OptionKind::Number, required: false }],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build: nothing,
 };

@@ -3,7 +3,7 @@
 //! A float dtype touches floating-point tensors only, so that `cast ** to bf16` leaves counters and
 //! masks alone; a condition about `dtype` says otherwise ([`Call::any_dtype`]).
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 use crate::tensor::Dtype;
@@ -16,6 +16,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "to", kind: OptionKind::Dtype, required: true }],
     doubt: Doubt::None,
+    reverse: Reverse::Lossy,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `compute`: an expression over named tensors, in f64 with one rounding; its operands are consumed.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::tensor::TensorSpec;
 
@@ -12,6 +12,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Never,
     options: &[],
     doubt: Doubt::Always,
+    reverse: Reverse::Lossy,
     build,
 };
 

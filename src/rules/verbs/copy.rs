@@ -1,6 +1,6 @@
 //! `copy`: more tensors with the same elements, each in storage of its own.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -15,6 +15,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "into", kind: OptionKind::Int, required: false },
     ],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -3,7 +3,7 @@
 //! With `->`, one beside each match, of its dtype and shape unless others are given; without, one for
 //! each key that the target has and the state lacks, of the target's dtype and shape.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{FillValue, OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 use crate::tensor::{Dtype, TensorSpec};
@@ -20,6 +20,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "dtype", kind: OptionKind::Dtype, required: false },
     ],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `flip`: reverses a dim.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -12,6 +12,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "dim", kind: OptionKind::Int, required: true }],
     doubt: Doubt::Always,
+    reverse: Reverse::Exact,
     build,
 };
 

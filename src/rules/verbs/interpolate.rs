@@ -3,7 +3,7 @@
 //! The dims are named, and may lie anywhere; the others are a batch. So torch's order of a batch, channels
 //! and then the dims to resample is not asked for.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::quantity::counted;
 use crate::rules::interpolation::{Interpolation, Mode};
 use crate::rules::op::{OpError, TensorOp, Term};
@@ -24,6 +24,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "antialias", kind: OptionKind::Bool, required: false },
     ],
     doubt: Doubt::Always,
+    reverse: Reverse::Lossy,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `keep`: removes all keys but these, and renames them where a template follows.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, Term};
 
 pub(super) static VERB: Verb = Verb {
@@ -11,6 +11,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[],
     doubt: Doubt::Names,
+    reverse: Reverse::Lossy,
     build,
 };
 

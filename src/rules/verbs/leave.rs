@@ -1,6 +1,6 @@
 //! `leave`: keys of the target that the file will not hold; the model's own initial value is meant.
 
-use super::{Doubt, Flow, Templates, Verb, nothing};
+use super::{Doubt, Flow, Reverse, Templates, Verb, nothing};
 
 pub(super) static VERB: Verb = Verb {
     name: "leave",
@@ -10,5 +10,6 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Never,
     options: &[],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build: nothing,
 };

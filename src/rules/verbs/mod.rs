@@ -94,6 +94,8 @@ pub struct Verb {
     pub options: &'static [OptionRow],
     /// What the shapes cannot show of its result.
     pub doubt: Doubt,
+    /// How its effect can be undone.
+    pub reverse: Reverse,
     /// Which operations make its results of its operands.
     pub build: fn(&Call) -> Result<Vec<Term>, OpError>,
 }
@@ -129,6 +131,13 @@ pub enum Flow {
     Value,
 }
 
+impl Flow {
+    /// Whether the keys that the verb matches stay under their names, with what they hold.
+    pub fn keeps_matches(self) -> bool {
+        matches!(self, Flow::Add | Flow::Tie | Flow::Fill | Flow::Check)
+    }
+}
+
 /// Whether `->` may or must follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -151,6 +160,17 @@ pub enum Doubt {
     Arrangement,
     /// Nothing shows that the elements went where they should.
     Always,
+}
+
+/// How the effect of a verb can be undone from its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reverse {
+    /// Bit for bit.
+    Exact,
+    /// Up to rounding.
+    Numeric,
+    /// What it takes away is not had back, unless something else still holds it.
+    Lossy,
 }
 
 /// What a verb is applied to.

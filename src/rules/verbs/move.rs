@@ -1,6 +1,6 @@
 //! `move`: holds a value that is no tensor under another path.
 
-use super::{Doubt, Flow, Templates, Verb, nothing};
+use super::{Doubt, Flow, Reverse, Templates, Verb, nothing};
 
 pub(super) static VERB: Verb = Verb {
     name: "move",
@@ -10,5 +10,6 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Required,
     options: &[],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build: nothing,
 };

@@ -1,6 +1,6 @@
 //! `offset`: adds a number, in f64 with one rounding.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -12,6 +12,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "by", kind: OptionKind::Real, required: true }],
     doubt: Doubt::None,
+    reverse: Reverse::Numeric,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `pad`: grows a tensor at the end of its dims with a value.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{FillValue, OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 use crate::tensor::TensorSpec;
@@ -16,6 +16,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "value", kind: OptionKind::Number, required: true },
     ],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `permute`: all dims in a new order.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 
@@ -12,6 +12,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "dims", kind: OptionKind::Ints, required: true }],
     doubt: Doubt::Arrangement,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `rearrange`: einops notation, as reshape, permute, reshape.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::einops;
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
@@ -16,6 +16,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "with", kind: OptionKind::Bindings, required: false },
     ],
     doubt: Doubt::Always,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `rename`: moves a key.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, Term};
 
 pub(super) static VERB: Verb = Verb {
@@ -11,6 +11,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Required,
     options: &[],
     doubt: Doubt::Names,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `repeat`: tiles a tensor along a dim.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -18,6 +18,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "dim", kind: OptionKind::Int, required: true },
     ],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

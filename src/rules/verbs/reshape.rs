@@ -1,6 +1,6 @@
 //! `reshape`: the same elements under a new shape.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 use crate::tensor::numel;
@@ -13,6 +13,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "to", kind: OptionKind::Ints, required: true }],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `select`: rows by indices and ranges, in the order written.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 
@@ -15,6 +15,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "dim", kind: OptionKind::Int, required: true },
     ],
     doubt: Doubt::Always,
+    reverse: Reverse::Exact,
     build,
 };
 

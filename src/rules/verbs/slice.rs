@@ -1,6 +1,6 @@
 //! `slice`: a part of a tensor, dim by dim.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 use crate::rules::value::Value;
@@ -13,6 +13,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[OptionRow { name: "at", kind: OptionKind::Slices, required: true }],
     doubt: Doubt::None,
+    reverse: Reverse::Lossy,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `split`: cuts a tensor along a dim, in equal parts or by sizes.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{self, OptionKind, OptionRow};
 
@@ -17,6 +17,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "into", kind: OptionKind::Int, required: false },
     ],
     doubt: Doubt::Order,
+    reverse: Reverse::Exact,
     build,
 };
 

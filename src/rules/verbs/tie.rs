@@ -1,6 +1,6 @@
 //! `tie`: another name of a tensor; where the name exists, its bytes must be equal.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, Term};
 
 pub(super) static VERB: Verb = Verb {
@@ -11,6 +11,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Required,
     options: &[],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `unify`: one tensor of several that must be equal byte for byte.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -12,6 +12,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Required,
     options: &[OptionRow { name: "over", kind: OptionKind::Index, required: false }],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `unset`: takes a value away that is no tensor.
 
-use super::{Doubt, Flow, Templates, Verb, nothing};
+use super::{Doubt, Flow, Reverse, Templates, Verb, nothing};
 
 pub(super) static VERB: Verb = Verb {
     name: "unset",
@@ -10,5 +10,6 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Never,
     options: &[],
     doubt: Doubt::None,
+    reverse: Reverse::Lossy,
     build: nothing,
 };

@@ -1,6 +1,6 @@
 //! `unstack`: takes a dim apart into tensors without it.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 use crate::rules::options::{OptionKind, OptionRow};
 
@@ -15,6 +15,7 @@ pub(super) static VERB: Verb = Verb {
         OptionRow { name: "over", kind: OptionKind::Index, required: false },
     ],
     doubt: Doubt::Order,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,6 +1,6 @@
 //! `untie`: gives a tensor storage of its own.
 
-use super::{Call, Doubt, Flow, Templates, Verb};
+use super::{Call, Doubt, Flow, Reverse, Templates, Verb};
 use crate::rules::op::{OpError, TensorOp, Term};
 
 pub(super) static VERB: Verb = Verb {
@@ -11,6 +11,7 @@ pub(super) static VERB: Verb = Verb {
     templates: Templates::Optional,
     options: &[],
     doubt: Doubt::None,
+    reverse: Reverse::Exact,
     build,
 };
 

@@ -1,0 +1,194 @@
+//! The way back as the text of a rule file.
+
+use std::fmt::Write as _;
+
+use super::act::Act;
+use super::candidate::concrete;
+use super::generalise;
+use super::line::Line;
+use super::walk::{Back, Stage, statements};
+use super::{Forward, trial};
+use crate::edit::{Change, path_text};
+use crate::keyset::Key;
+use crate::plan;
+
+/// How wide the left side of a block may be for its arrows to stand below each other.
+const MAX_LEFT: usize = 60;
+/// How much of a statement a remark shows.
+const MAX_SHOWN: usize = 70;
+
+/// The whole file.
+pub(super) fn file(forward: &Forward, back: &Back) -> String {
+    let mut text = String::new();
+    if let Some(migration) = &forward.rules.migration {
+        let why = format!("the way back of {}", forward.name);
+        let (from, to) = (&migration.to, &migration.from);
+        let _ = writeln!(text, "migration {from} -> {to} \"{}\"", quoted(&why));
+    }
+    if let Some(first) = forward.rules.dicts.first()
+        && forward.rules.unwrap.is_none()
+    {
+        let rest: String = forward.rules.dicts[1..].iter().map(|dict| format!(", {dict}")).collect();
+        let _ = writeln!(text, "\nin {first}{rest}");
+    }
+    for dict in forward.rules.block_dicts() {
+        remark(
+            &mut text,
+            &format!("lossy: what `in {dict}` does is not undone: no key set says what that dict holds"),
+        );
+    }
+    let forward_statements = statements(forward);
+    for undone in &back.undone {
+        let forward_statement = undone.statement.and_then(|index| forward_statements.get(index)).copied();
+        let _ = writeln!(text);
+        for said in &undone.remarks {
+            let of = undone.statement.map(|index| format!("{}: ", place(forward, index)));
+            let said = match (said.strip_prefix("lossy: "), of) {
+                (Some(said), Some(of)) => format!("lossy: {of}{said}"),
+                (_, of) => format!("{}{said}", of.unwrap_or_default()),
+            };
+            remark(&mut text, &said);
+        }
+        for stage in &undone.stages {
+            text.push_str(&stage_text(stage, forward_statement));
+        }
+    }
+    text.push_str(&left(forward, back));
+    text.push_str(&edits(forward));
+    // Paragraphs are one empty line apart, and the file begins with text.
+    while text.contains("\n\n\n") {
+        text = text.replace("\n\n\n", "\n\n");
+    }
+    let text = text.trim();
+    if text.is_empty() { "# nothing to undo\n".to_owned() } else { format!("{text}\n") }
+}
+
+fn remark(text: &mut String, said: &str) {
+    let said: String = said.chars().map(|char| if char.is_control() { ' ' } else { char }).collect();
+    let _ = writeln!(text, "# {said}");
+}
+
+fn quoted(text: &str) -> String {
+    let text: String = text.chars().filter(|char| !char.is_control()).collect();
+    text.replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+/// Where a statement of the migration stands, and what it says.
+fn place(forward: &Forward, statement: usize) -> String {
+    let Some(applied) = forward.plan.applied().get(statement) else { return String::new() };
+    let words: Vec<&str> = forward.sources.slice(applied.span).split_whitespace().collect();
+    let mut shown = words.join(" ");
+    if applied.clauses.len() > 1 {
+        shown = format!("{} {{ … }}", applied.verb.name);
+    } else if shown.chars().count() > MAX_SHOWN {
+        shown = shown.chars().take(MAX_SHOWN).chain(['…']).collect();
+    }
+    format!("line {}, `{shown}`", forward.sources.line_col(applied.span).0)
+}
+
+/// One statement of the way back: in few lines if they do what they should, else key by key.
+fn stage_text(stage: &Stage, forward: Option<&crate::rules::Statement>) -> String {
+    let Some(verb) = stage.acts.first().map(|act| act.verb) else { return String::new() };
+    let lines = match verb {
+        // These range over keys that are not there yet, and so are tried against those that they make.
+        "fill" => generalise::lines(&stage.acts, &stage.after(), forward),
+        _ => generalise::lines(&stage.acts, &stage.before, forward),
+    };
+    let text = statement(verb, &lines);
+    if verb == "fill" || leads_to(&text, stage) {
+        return text;
+    }
+    let lines: Vec<Line> = stage.acts.iter().map(|act| concrete(act, &first_option(act))).collect();
+    statement(verb, &lines)
+}
+
+fn first_option(act: &Act) -> String {
+    act.options.first().cloned().unwrap_or_default()
+}
+
+/// Whether a statement makes of the keys before it those that are to be after it.
+fn leads_to(text: &str, stage: &Stage) -> bool {
+    let Some(read) = trial::read(text) else { return false };
+    let planned = plan::plan(&read.rules, &read.sources, stage.before.clone(), Some(&stage.after()));
+    planned.plan.is_some()
+}
+
+/// A statement, as a block where it has several lines.
+fn statement(verb: &str, lines: &[Line]) -> String {
+    let (mut text, indent) = match lines {
+        [] => return String::new(),
+        [line] => return format!("{verb} {}\n", line.text("")),
+        _ => (format!("{verb} {{\n"), "  "),
+    };
+    let sides: Vec<(String, String)> = lines.iter().map(|line| line.sides("")).collect();
+    let widths = sides.iter().map(|(from, _)| from.chars().count()).filter(|width| *width <= MAX_LEFT);
+    let width = widths.max().unwrap_or(0);
+    for (from, to) in sides {
+        let line = if to.is_empty() { from } else { format!("{from:<width$} -> {to}") };
+        let _ = writeln!(text, "{indent}{line}");
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// The keys that do not come back, by the statements that lost them.
+fn left(forward: &Forward, back: &Back) -> String {
+    let mut text = String::new();
+    let mut reasons: Vec<usize> = back.left.iter().map(|(_, statement)| *statement).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    for reason in reasons {
+        let keys = back.left.iter().filter(|(_, statement)| *statement == reason);
+        let act = |(key, _): &(Key, usize)| Act {
+            verb: "leave",
+            from: vec![key.clone()],
+            to: Vec::new(),
+            options: Vec::new(),
+        };
+        let acts: Vec<Act> = keys.map(act).collect();
+        text.push('\n');
+        let place = place(forward, reason);
+        remark(
+            &mut text,
+            &format!("lossy: {place}: these are not had back, and stay as the model makes them"),
+        );
+        let statement_of = statements(forward).get(reason).copied();
+        text.push_str(&statement("leave", &generalise::lines(&acts, forward.plan.source(), statement_of)));
+    }
+    text
+}
+
+/// The changes to other values, undone from the last to the first.
+fn edits(forward: &Forward) -> String {
+    let mut text = String::new();
+    for edit in forward.rules.edits.iter().rev() {
+        let path = path_text(&edit.edit.path);
+        let line = forward.sources.line_col(edit.span).0;
+        text.push('\n');
+        match &edit.edit.change {
+            Change::Move(to) => {
+                let mark = if edit.edit.optional { "?" } else { "" };
+                let _ = writeln!(text, "move{mark} {} -> {path}", path_text(to));
+            }
+            Change::Set(_) => {
+                remark(
+                    &mut text,
+                    &format!("lossy: line {line} sets {path}: what it was before is not known"),
+                );
+            }
+            Change::Unset => {
+                remark(&mut text, &format!("lossy: line {line} takes {path} away: it is not had back"));
+            }
+        }
+    }
+    if let Some(dict) = &forward.rules.unwrap {
+        text.push('\n');
+        remark(
+            &mut text,
+            &format!(
+                "lossy: `unwrap {dict}` made this dict the whole file: what lay beside it is not had back"
+            ),
+        );
+    }
+    text
+}

@@ -1,0 +1,216 @@
+//! There and back as one expression, brought to its simplest form: what is left shows what the way there and
+//! back does to a tensor.
+
+use std::rc::Rc;
+
+use super::ops::widens;
+use crate::plan::{Arena, ExprId, NodeKind};
+use crate::rules::op::TensorOp;
+use crate::rules::verbs::Reverse;
+use crate::tensor::TensorSpec;
+
+/// An expression over the source's tensors.
+#[derive(Debug)]
+pub(super) struct Tree {
+    kind: Kind,
+    spec: TensorSpec,
+    /// How well what was simplified away undoes itself.
+    reverse: Reverse,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The n-th tensor of the source.
+    Leaf(usize),
+    Op(TensorOp, Vec<Rc<Tree>>),
+}
+
+impl Tree {
+    /// A tensor of the source.
+    pub fn leaf(index: usize, spec: TensorSpec) -> Rc<Tree> {
+        Rc::new(Tree { kind: Kind::Leaf(index), spec, reverse: Reverse::Exact })
+    }
+
+    /// The source's tensor that it is, and how well.
+    pub fn identity(&self) -> Option<(usize, Reverse)> {
+        if let Kind::Leaf(index) = self.kind { Some((index, self.reverse)) } else { None }
+    }
+
+    /// Whether it is made from nothing.
+    pub fn is_filled(&self) -> bool {
+        matches!(self.kind, Kind::Op(TensorOp::Fill { .. }, _))
+    }
+
+    /// An expression of an arena, in whose place of sources `leaf` stands.
+    pub fn of(arena: &Arena, expr: ExprId, leaf: &dyn Fn(usize) -> Option<Rc<Tree>>) -> Option<Rc<Tree>> {
+        let node = arena.node(expr);
+        match &node.kind {
+            NodeKind::Source(index) => leaf(*index),
+            NodeKind::Op(op, inputs) => {
+                let inputs: Option<Vec<Rc<Tree>>> =
+                    inputs.iter().map(|&input| Tree::of(arena, input, leaf)).collect();
+                Some(made(op.clone(), inputs?, node.spec.clone()))
+            }
+        }
+    }
+
+    fn no_better_than(tree: &Rc<Tree>, reverse: Reverse) -> Rc<Tree> {
+        if tree.reverse >= reverse {
+            return tree.clone();
+        }
+        let kind = match &tree.kind {
+            Kind::Leaf(index) => Kind::Leaf(*index),
+            Kind::Op(op, inputs) => Kind::Op(op.clone(), inputs.clone()),
+        };
+        Rc::new(Tree { kind, spec: tree.spec.clone(), reverse })
+    }
+
+    fn same(&self, other: &Tree) -> bool {
+        std::ptr::eq(self, other)
+            || (self.spec == other.spec
+                && match (&self.kind, &other.kind) {
+                    (Kind::Leaf(own), Kind::Leaf(other)) => own == other,
+                    (Kind::Op(op, inputs), Kind::Op(other, of)) => {
+                        op == other
+                            && inputs.len() == of.len()
+                            && inputs.iter().zip(of).all(|(own, other)| own.same(other))
+                    }
+                    _ => false,
+                })
+    }
+}
+
+/// An operation on trees, in its simplest form.
+fn made(op: TensorOp, inputs: Vec<Rc<Tree>>, spec: TensorSpec) -> Rc<Tree> {
+    let simpler = match (&op, inputs.as_slice()) {
+        (TensorOp::Concat { dim }, _) => return joined(*dim, &inputs, spec),
+        (_, [input]) => simpler(&op, input, &spec),
+        _ => None,
+    };
+    simpler.unwrap_or_else(|| {
+        let reverse = inputs.iter().map(|input| input.reverse).max().unwrap_or(Reverse::Exact);
+        Rc::new(Tree { kind: Kind::Op(op, inputs), spec, reverse })
+    })
+}
+
+/// What an operation on one tree comes to, if that is simpler.
+fn simpler(op: &TensorOp, input: &Rc<Tree>, spec: &TensorSpec) -> Option<Rc<Tree>> {
+    let below = match &input.kind {
+        Kind::Op(below, of) => Some((below, of.as_slice())),
+        Kind::Leaf(_) => None,
+    };
+    let again = |op: TensorOp, of: &Rc<Tree>| made(op, vec![of.clone()], spec.clone());
+    match (op, below) {
+        (TensorOp::Copy, _) => Some(input.clone()),
+        (TensorOp::Reshape(_) | TensorOp::Narrow { .. } | TensorOp::Cast(_), _) if input.spec == *spec => {
+            Some(input.clone())
+        }
+        (TensorOp::Reshape(_), Some((TensorOp::Reshape(_), [of]))) => Some(again(op.clone(), of)),
+        (TensorOp::Permute(dims), _) if dims.is_sorted() => Some(input.clone()),
+        (TensorOp::Permute(dims), Some((TensorOp::Permute(first), [of]))) => {
+            let both: Option<Vec<usize>> = dims.iter().map(|&dim| first.get(dim).copied()).collect();
+            Some(again(TensorOp::Permute(both?), of))
+        }
+        // Dims of size 1 may stand anywhere: elements move only where the others change their order.
+        (TensorOp::Permute(dims), _) => {
+            let moving = dims.iter().filter(|dim| input.spec.shape.get(**dim).is_some_and(|size| *size != 1));
+            moving.is_sorted().then(|| again(TensorOp::Reshape(spec.shape.clone()), input))
+        }
+        (TensorOp::Flip { dim }, Some((TensorOp::Flip { dim: own }, [of]))) if dim == own => Some(of.clone()),
+        (
+            TensorOp::Narrow { dim, start, len },
+            Some((TensorOp::Narrow { dim: own, start: first, .. }, [of])),
+        ) if dim == own => Some(again(TensorOp::Narrow { dim: *dim, start: start + first, len: *len }, of)),
+        (TensorOp::Narrow { dim, start, len }, Some((TensorOp::Concat { dim: own }, parts)))
+            if dim == own =>
+        {
+            part_of(*dim, *start, *len, parts, spec)
+        }
+        (TensorOp::Cast(dtype), Some((TensorOp::Cast(between), [of]))) if of.spec.dtype == *dtype => {
+            let reverse = if widens(*dtype, *between) { Reverse::Exact } else { Reverse::Lossy };
+            Some(Tree::no_better_than(of, reverse.max(input.reverse)))
+        }
+        (TensorOp::Scale(by), Some((TensorOp::Scale(first), [of]))) if (by * first - 1.0).abs() < 1e-12 => {
+            Some(Tree::no_better_than(of, Reverse::Numeric.max(input.reverse)))
+        }
+        (TensorOp::Offset(by), Some((TensorOp::Offset(first), [of]))) if by + first == 0.0 => {
+            Some(Tree::no_better_than(of, Reverse::Numeric.max(input.reverse)))
+        }
+        _ => None,
+    }
+}
+
+/// A range of a concatenation: of one part, or of several that stay concatenated.
+fn part_of(dim: usize, start: u64, len: u64, parts: &[Rc<Tree>], spec: &TensorSpec) -> Option<Rc<Tree>> {
+    let (mut offset, mut taken) = (0, Vec::new());
+    for part in parts {
+        let size = *part.spec.shape.get(dim)?;
+        let (first, last) = (start.max(offset), (start + len).min(offset + size));
+        if first < last {
+            let mut shape = part.spec.shape.clone();
+            *shape.get_mut(dim)? = last - first;
+            let op = TensorOp::Narrow { dim, start: first - offset, len: last - first };
+            taken.push(made(op, vec![part.clone()], TensorSpec::new(part.spec.dtype, shape)));
+        }
+        offset += size;
+    }
+    (!taken.is_empty()).then(|| joined(dim, &taken, spec.clone()))
+}
+
+/// A concatenation without parts inside parts, and without cuts between neighbours.
+fn joined(dim: usize, inputs: &[Rc<Tree>], spec: TensorSpec) -> Rc<Tree> {
+    let mut parts: Vec<Rc<Tree>> = Vec::new();
+    let inner = |input: &Rc<Tree>| match &input.kind {
+        Kind::Op(TensorOp::Concat { dim: own }, of) if *own == dim => of.clone(),
+        _ => vec![input.clone()],
+    };
+    for input in inputs.iter().flat_map(inner) {
+        let empty = input.spec.shape.get(dim) == Some(&0);
+        if empty && spec.shape.get(dim) != Some(&0) {
+            continue;
+        }
+        match parts.last().and_then(|last| neighbours(dim, last, &input)) {
+            Some(both) => {
+                parts.pop();
+                parts.push(both);
+            }
+            None => parts.push(input),
+        }
+    }
+    if let [first, filling] = parts.as_slice()
+        && let (Kind::Op(TensorOp::Narrow { dim: own, start: 0, .. }, of), true) =
+            (&first.kind, filling.is_filled())
+        && let [of] = of.as_slice()
+        && *own == dim
+        && of.spec == spec
+    {
+        return Tree::no_better_than(of, Reverse::Lossy);
+    }
+    match parts.as_slice() {
+        [one] if one.spec == spec => one.clone(),
+        _ => {
+            let reverse = parts.iter().map(|part| part.reverse).max().unwrap_or(Reverse::Exact);
+            Rc::new(Tree { kind: Kind::Op(TensorOp::Concat { dim }, parts), spec, reverse })
+        }
+    }
+}
+
+/// Two ranges of one tensor that lie side by side, as one.
+fn neighbours(dim: usize, first: &Rc<Tree>, second: &Rc<Tree>) -> Option<Rc<Tree>> {
+    let (
+        Kind::Op(TensorOp::Narrow { dim: own, start, len }, of),
+        Kind::Op(TensorOp::Narrow { dim: other, start: next, len: more }, second_of),
+    ) = (&first.kind, &second.kind)
+    else {
+        return None;
+    };
+    let (of, second_of) = (of.first()?, second_of.first()?);
+    if (*own, *other) != (dim, dim) || start + len != *next || !of.same(second_of) {
+        return None;
+    }
+    let mut shape = of.spec.shape.clone();
+    *shape.get_mut(dim)? = len + more;
+    let op = TensorOp::Narrow { dim, start: *start, len: len + more };
+    let spec = TensorSpec::new(of.spec.dtype, shape);
+    Some(made(op, vec![of.clone()], spec))
+}
