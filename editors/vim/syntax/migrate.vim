@@ -114,7 +114,7 @@ syntax match migrateDefinition /\h\w*/ contained nextgroup=migrateLet skipwhite
 syntax region migrateLet matchgroup=migrateAssign start=/==\@!/ end=/^/ excludenl end=/$/ contained contains=@migrateExpression
 
 " What may follow the first key.
-syntax cluster migrateClause contains=migrateComma,migrateArrow,migrateWhere,migrateExcept,migrateValue,migrateMode,migrateWith,migrateAssigned
+syntax cluster migrateClause contains=migrateComma,migrateArrow,migrateWhere,migrateExcept,migrateValue,migrateWith,migrateAssigned
 syntax match migrateComma /,/ nextgroup=migrateKey,migrateAwaited skipwhite skipempty
 syntax match migrateArrow /->/ nextgroup=migrateKey,migrateAwaited skipwhite skipempty
 " A comment where a key is still awaited.
@@ -124,7 +124,7 @@ syntax match migrateExcept /[^[:space:]\])}"]\@1<!except\>/ nextgroup=migrateKey
 " An option and the first operand of its value, whatever that is called; an operator and the next operand.
 execute 'syntax region migrateValue matchgroup=migrateOption start=/\S\@1<!' . s:any(s:options) . '\>\s*/ end=/[[:alnum:]_\])"}]\@1<=\ze[[:space:],]/ end=/\ze->/ end=/^/ excludenl end=/$/ contains=@migrateExpression'
 syntax region migrateValue matchgroup=migrateArithmetic start=/\%([+*\/%]\|->\@!\)\s*/ end=/[[:alnum:]_\])"}]\@1<=\ze[[:space:],]/ end=/\ze->/ end=/^/ excludenl end=/$/ contains=@migrateExpression
-syntax match migrateMode /\S\@1<!mode\>/ nextgroup=migrateModeName,migrateName skipwhite
+syntax region migrateValue matchgroup=migrateOption start=/\S\@1<!mode\>\s*/ end=/[[:alnum:]_\])"}]\@1<=\ze[[:space:],]/ end=/\ze->/ end=/^/ excludenl end=/$/ contains=migrateModeName,@migrateExpression
 execute 'syntax match migrateModeName excludenl /' . s:any(s:modes) . '\S\@!/ contained'
 syntax match migrateWith /\S\@1<!with\>/ nextgroup=migrateBinding skipwhite
 syntax match migrateBinding /\h\w*\ze\s*==\@!/ contained nextgroup=migrateBound skipwhite
@@ -182,7 +182,6 @@ highlight default link migrateKind Type
 highlight default link migrateList String
 highlight default link migrateListComma Delimiter
 highlight default link migrateLogical Operator
-highlight default link migrateMode migrateOption
 highlight default link migrateModeName Constant
 highlight default link migrateModule Include
 highlight default link migrateNumber Number

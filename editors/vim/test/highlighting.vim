@@ -8,12 +8,13 @@ syntax on
 " The groups of each class of editors/lines.json, without `migrate` in front.
 let s:groups = {
       \ 'verb': ['Verb'], 'optional': ['Optional'], 'directive': ['Directive'], 'condition': ['Condition', 'Except'],
-      \ 'arrow': ['Arrow', 'VersionArrow'], 'key': ['Key', 'LineKey', 'KeyParens', 'Term'], 'dot': ['Dot'], 'wildcard': ['Wildcard'],
+      \ 'arrow': ['Arrow', 'VersionArrow'], 'key': ['Key', 'LineKey', 'KeyParens', 'Term'],
+      \ 'dot': ['Dot'], 'wildcard': ['Wildcard'],
       \ 'comma': ['Comma', 'ListComma', 'Separator', 'BindingComma', 'TermComma'],
       \ 'brace': ['Brace'], 'block': ['BlockBrace'], 'bracket': ['Bracket'],
       \ 'capture': ['Capture', 'AlternativesName', 'RegexName'], 'forget': ['Forget'],
       \ 'colon': ['Colon', 'AlternativesColon'], 'kind': ['Kind'], 'range': ['Range'],
-      \ 'text': ['Alternatives', 'List'], 'bar': ['Bar'], 'option': ['Option', 'Mode', 'With'], 'name': ['Name'],
+      \ 'text': ['Alternatives', 'List'], 'bar': ['Bar'], 'option': ['Option', 'With'], 'name': ['Name'],
       \ 'definition': ['Definition', 'Binding'], 'tensor': ['TensorWord'], 'dtype': ['Dtype'],
       \ 'constant': ['Constant', 'ModeName', 'TermConstant', 'Fate'], 'number': ['Number', 'RangeEnd', 'TermNumber'],
       \ 'arithmetic': ['Arithmetic', 'Sign', 'TermSign', 'TermMinus', 'TermTimes'], 'comparison': ['Comparison'],
