@@ -43,11 +43,12 @@ pub(super) fn lines(acts: &[Act], keys: &KeySet, forward: Option<&Statement>) ->
                 best = Some((line, covered));
             }
         }
-        // Beyond the bound of tries nothing is covered: then the act says itself.
+        // A pattern for one key says less than the key; one for several keys is shorter than their list.
+        let few = act.from.len() + act.to.len() <= 2;
         let (line, covered) = match best {
-            Some((_, covered)) if covered == [index] => (concrete(act, &options), covered),
-            Some(best) => best,
-            None => (concrete(act, &options), vec![index]),
+            Some((line, covered)) if covered.len() > 1 || !few => (line, covered),
+            // Beyond the bound of tries nothing is covered: then the act says itself.
+            _ => (concrete(act, &options), vec![index]),
         };
         covered.iter().for_each(|&act| done[act] = true);
         found.push((line, covered));

@@ -29,8 +29,8 @@ pub(super) fn of_each(arena: &Arena, expr: ExprId, operand: ExprId, options: &Op
             }
             TensorOp::Flip { dim } => steps.push(exact("flip", vec![format!("dim {dim}")])),
             TensorOp::Scale(by) if *by != 0.0 && by.is_finite() => {
-                let text = if (1.0 / by).fract() == 0.0 { (1.0 / by).to_string() } else { format!("1/{by}") };
-                steps.push(Step { reverse: Reverse::Numeric, ..exact("scale", vec![format!("by {text}")]) });
+                let text = format!("by {}", inverse_of(*by));
+                steps.push(Step { reverse: Reverse::Numeric, ..exact("scale", vec![text]) });
             }
             TensorOp::Offset(by) if by.is_finite() => {
                 let text = format!("by {:?}", -by);
@@ -172,6 +172,13 @@ fn reshapes(before: &[u64], now: &[u64]) -> Vec<String> {
     }
     let text = |sizes: Vec<String>| format!("to [{}]", sizes.join(", "));
     vec![format!("to {}", ShapeText(before)), text(sizes), text(open)]
+}
+
+/// One by a number, as a fraction where its digits would be many.
+fn inverse_of(number: f64) -> String {
+    let (digits, sign) = ((1.0 / number).to_string(), if number < 0.0 { "-" } else { "" });
+    let fraction = format!("{sign}1/{}", number.abs());
+    if digits.len() <= fraction.len() { digits } else { fraction }
 }
 
 /// The verb and options that undo a permutation.

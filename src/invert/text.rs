@@ -38,20 +38,28 @@ pub(super) fn file(forward: &Forward, back: &Back) -> String {
         );
     }
     let forward_statements = statements(forward);
+    let mut apart = true;
     for undone in &back.undone {
         let forward_statement = undone.statement.and_then(|index| forward_statements.get(index)).copied();
-        let _ = writeln!(text);
+        // What is remarked on and what takes several lines stands apart.
+        let long = |text: &str| text.lines().count() > 1 || text.starts_with('#');
+        let mut own = String::new();
         for said in &undone.remarks {
             let of = undone.statement.map(|index| format!("{}: ", place(forward, index)));
             let said = match (said.strip_prefix("lossy: "), of) {
                 (Some(said), Some(of)) => format!("lossy: {of}{said}"),
                 (_, of) => format!("{}{said}", of.unwrap_or_default()),
             };
-            remark(&mut text, &said);
+            remark(&mut own, &said);
         }
         for stage in &undone.stages {
-            text.push_str(&stage_text(stage, forward_statement));
+            own.push_str(&stage_text(stage, forward_statement));
         }
+        if apart || long(&own) {
+            text.push('\n');
+        }
+        apart = long(&own);
+        text.push_str(&own);
     }
     text.push_str(&left(forward, back));
     text.push_str(&edits(forward));

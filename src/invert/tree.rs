@@ -107,6 +107,15 @@ fn simpler(op: &TensorOp, input: &Rc<Tree>, spec: &TensorSpec) -> Option<Rc<Tree
         }
         (TensorOp::Reshape(_), Some((TensorOp::Reshape(_), [of]))) => Some(again(op.clone(), of)),
         (TensorOp::Permute(dims), _) if dims.is_sorted() => Some(input.clone()),
+        (TensorOp::Permute(dims), Some((TensorOp::Reshape(_), [of])))
+            if is_squeeze(&of.spec.shape, &input.spec.shape) =>
+        {
+            let order = order_below(dims, &input.spec.shape, &of.spec.shape)?;
+            let shape = order.iter().filter_map(|&dim| of.spec.shape.get(dim).copied()).collect::<Vec<u64>>();
+            let turned = TensorSpec::new(spec.dtype, shape);
+            let turned = made(TensorOp::Permute(order), vec![of.clone()], turned);
+            Some(again(TensorOp::Reshape(spec.shape.clone()), &turned))
+        }
         (TensorOp::Permute(dims), Some((TensorOp::Permute(first), [of]))) => {
             let both: Option<Vec<usize>> = dims.iter().map(|&dim| first.get(dim).copied()).collect();
             Some(again(TensorOp::Permute(both?), of))
@@ -126,6 +135,15 @@ fn simpler(op: &TensorOp, input: &Rc<Tree>, spec: &TensorSpec) -> Option<Rc<Tree
         {
             part_of(*dim, *start, *len, parts, spec)
         }
+        (TensorOp::Narrow { dim, .. }, Some((TensorOp::Concat { dim: other }, parts))) => {
+            let cut = |part: &Rc<Tree>| {
+                let mut shape = part.spec.shape.clone();
+                *shape.get_mut(*dim)? = *spec.shape.get(*dim)?;
+                Some(made(op.clone(), vec![part.clone()], TensorSpec::new(spec.dtype, shape)))
+            };
+            let parts: Option<Vec<Rc<Tree>>> = parts.iter().map(cut).collect();
+            Some(joined(*other, &parts?, spec.clone()))
+        }
         (TensorOp::Cast(dtype), Some((TensorOp::Cast(between), [of]))) if of.spec.dtype == *dtype => {
             let reverse = if widens(*dtype, *between) { Reverse::Exact } else { Reverse::Lossy };
             Some(Tree::no_better_than(of, reverse.max(input.reverse)))
@@ -138,6 +156,24 @@ fn simpler(op: &TensorOp, input: &Rc<Tree>, spec: &TensorSpec) -> Option<Rc<Tree
         }
         _ => None,
     }
+}
+
+/// Whether two shapes differ in dims of size 1 alone.
+fn is_squeeze(first: &[u64], second: &[u64]) -> bool {
+    let without = |shape: &[u64]| shape.iter().copied().filter(|size| *size != 1).collect::<Vec<u64>>();
+    first.len() != second.len() && without(first) == without(second)
+}
+
+/// A permutation of a tensor's dims, said of the same tensor with other dims of size 1; these come last.
+fn order_below(dims: &[usize], shape: &[u64], below: &[u64]) -> Option<Vec<usize>> {
+    let long = |shape: &[u64]| (0..shape.len()).filter(|&dim| shape[dim] != 1).collect::<Vec<usize>>();
+    let (own, others) = (long(shape), long(below));
+    let moved = dims.iter().filter(|&&dim| own.contains(&dim));
+    let order: Option<Vec<usize>> =
+        moved.map(|dim| others.get(own.iter().position(|own| own == dim)?).copied()).collect();
+    let mut order = order?;
+    order.extend((0..below.len()).filter(|&dim| below[dim] == 1));
+    Some(order)
 }
 
 /// A range of a concatenation: of one part, or of several that stay concatenated.

@@ -219,6 +219,7 @@ impl Walk<'_> {
             let is_source = |expr: &ExprId| self.forward.plan.arena().source(*expr).is_some();
             let same = |(key, expr): &(&Key, &ExprId)| {
                 *key != from
+                    && *expr != operand
                     && is_source(expr)
                     && self.has(key)
                     && self.canonical(**expr) == self.canonical(*operand)
