@@ -138,13 +138,16 @@ fn in_place(key: &str, options: &str) -> Vec<Line> {
     globs.into_iter().filter(speaks).map(line).collect()
 }
 
+/// The first and the last index that `over` runs, where it runs one.
+type Range = Option<(u64, u64)>;
+
 /// An act's keys: what they begin with, what they end with, and what lies between.
 struct Parts {
     first: Vec<String>,
     last: Vec<String>,
     from: Vec<Vec<Segment>>,
     to: Vec<Vec<Segment>>,
-    over: (Option<(u64, u64)>, Option<(u64, u64)>),
+    over: (Range, Range),
 }
 
 /// A common beginning or end as it is written, or as segments of which the numbers are captured.

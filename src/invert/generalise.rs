@@ -191,7 +191,7 @@ fn alternatives(found: Vec<(Line, Vec<usize>)>, trial: &mut Trial) -> Vec<Line> 
 fn holes(line: &Line) -> Vec<(usize, Option<usize>)> {
     let plain =
         |glob: &Vec<String>| (0..glob.len()).filter(|&place| is_plain(&glob[place])).collect::<Vec<_>>();
-    let pairs = match (line.from.as_slice(), line.to.as_slice()) {
+    match (line.from.as_slice(), line.to.as_slice()) {
         ([from], []) => plain(from).into_iter().map(|place| (place, None)).collect(),
         ([from], [to]) => {
             let places = plain(to);
@@ -199,8 +199,7 @@ fn holes(line: &Line) -> Vec<(usize, Option<usize>)> {
             plain(from).into_iter().flat_map(pair).collect()
         }
         _ => Vec::new(),
-    };
-    pairs
+    }
 }
 
 /// One line for several: with a wildcard, or with alternatives.
