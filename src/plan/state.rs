@@ -1,5 +1,6 @@
 //! The keys while statements run over them: an ordered map from key to expression.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::arena::ExprId;
@@ -35,7 +36,13 @@ pub struct State {
     entries: Vec<Entry>,
     order: Vec<EntryId>,
     by_key: HashMap<Key, EntryId>,
+    /// How many keys have been looked at for the sake of suggestions.
+    looked_at: Cell<usize>,
 }
+
+/// How many keys may be looked at for the sake of suggestions. A file of rules that fit nothing would search
+/// all keys for each of them, and nobody reads hundreds of suggestions.
+const MAX_LOOKS: usize = 2_000_000;
 
 /// What one statement does to the state.
 #[derive(Debug, Default)]
@@ -66,6 +73,12 @@ impl State {
     /// The entry of a key that is in the state.
     pub fn find(&self, key: &str) -> Option<EntryId> {
         self.by_key.get(key).copied()
+    }
+
+    /// Whether one more suggestion may search all keys.
+    pub fn may_suggest(&self) -> bool {
+        self.looked_at.set(self.looked_at.get().saturating_add(self.entries.len()));
+        self.looked_at.get() <= MAX_LOOKS.max(self.entries.len())
     }
 
     /// The keys in order.

@@ -46,6 +46,9 @@ pub(super) fn nearest_keys(problem: Problem, wanted: &str, state: &State) -> Pro
 /// Says why a pattern matches nothing, as far as that can be seen.
 pub(super) fn unmatched(mut problem: Problem, pattern: &Pattern, outer: &Outer) -> Problem {
     let state = outer.state;
+    if !state.may_suggest() {
+        return problem;
+    }
     let matcher = Matcher::new(pattern);
     if let Some(gone) = state.history().iter().find(|entry| matcher.is_match(&entry.key)) {
         let went = way(gone, state);
