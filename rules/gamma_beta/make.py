@@ -1,6 +1,6 @@
 """A small BERT whose LayerNorms have the names of TensorFlow, as the first PyTorch ports had.
 
-`python make.py [FOLDER]` writes `sample.pt`, and `expected.pt`: what such a port itself makes of it.
+`python make.py [FOLDER]` writes `sample.pt`, and `expected.pt`: the same in a model of today.
 The key sets are those of the two files (`migrate keys`).
 """
 
