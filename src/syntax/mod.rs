@@ -5,6 +5,8 @@
 pub mod ast;
 mod error;
 mod expected;
+mod expressions;
+mod globs;
 mod lines;
 mod parser;
 mod printer;
