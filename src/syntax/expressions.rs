@@ -8,7 +8,7 @@ use super::parser::{Node, Parser, Rule, is_sign};
 use crate::source::Span;
 
 /// How many operators may stand in a row: they nest in the tree, which is walked by recursion.
-const MAX_OPERATORS: usize = 64;
+pub(super) const MAX_OPERATORS: usize = 64;
 
 impl<'a> Parser<'a> {
     pub(super) fn assigned(&mut self, node: Node<'a>) -> Option<Expr> {

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::super::ast::ExprKind;
 use super::super::ast::{Clause, Item, Statement};
+use super::super::expressions::MAX_OPERATORS;
 use super::*;
 
 fn slice(text: &str, span: Span) -> &str {
