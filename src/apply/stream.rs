@@ -19,6 +19,7 @@ const PIECE: usize = 1 << 20;
 const SHORT_RUN: u64 = 4096;
 
 /// A tensor as a view of a linear base.
+#[derive(Clone)]
 pub(super) struct Stream {
     /// The key that errors name.
     key: String,
@@ -31,6 +32,7 @@ pub(super) struct Stream {
 }
 
 /// A linear run of elements.
+#[derive(Clone)]
 enum Base {
     /// Bytes at rest.
     Stored(Extent),
@@ -331,7 +333,8 @@ impl Produce for Stream {
     }
 
     fn produce(&self, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        self.emit(0, self.count(), sink)
+        // What is gathered and worked out goes when the tensor is written: an output has many.
+        self.clone().emit(0, self.count(), sink)
     }
 }
 
