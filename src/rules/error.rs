@@ -89,6 +89,8 @@ pub enum RuleErrorKind {
     NoConfig { name: String },
     #[error("`{name}` is a word of the language, and cannot be defined")]
     LetReserved { name: String },
+    #[error("`{name}` is the tensor's own here, and a capture too")]
+    CaptureReserved { name: String },
     #[error("`{name}` is already defined")]
     LetTwice { name: String, first: Option<Span> },
     #[error("cannot include `{path}`: {reason}")]
@@ -164,7 +166,7 @@ impl RuleErrorKind {
             | Kind::OverAndList => "misplaced-list",
             Kind::OverUnknown { .. } | Kind::OverNeedsInto { .. } | Kind::IntoWithoutOver => "over",
             Kind::UnknownCapture { .. } => "unknown-capture",
-            Kind::UnknownName { .. } | Kind::NoConfig { .. } => "unknown-name",
+            Kind::UnknownName { .. } | Kind::CaptureReserved { .. } | Kind::NoConfig { .. } => "unknown-name",
             Kind::Wildcards { .. } => "unequal-wildcards",
             Kind::Alternatives { .. } => "unequal-alternatives",
             Kind::Regex { .. } => "broken-regex",
@@ -233,6 +235,7 @@ impl RuleErrorKind {
             Kind::Alternatives { .. } => {
                 "the template has as many groups as the pattern, each as long as its partner, or none".to_owned()
             }
+            Kind::CaptureReserved { .. } => "give the capture another name".to_owned(),
             Kind::LetReserved { name } => {
                 format!("`shape`, `rank` and dtypes are those of the tensor: choose another name, such as `my_{name}`")
             }

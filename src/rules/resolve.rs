@@ -247,12 +247,9 @@ impl Resolver<'_> {
             .iter()
             .flat_map(|(_, value)| value.exprs())
             .for_each(|expr| names::numeric(expr, &mut indices));
-        for glob in &clause.templates {
-            let GlobKind::Parts(parts) = &glob.kind else { continue };
-            for part in parts {
-                if let Part::Arithmetic(expr) = &part.node {
-                    names::numeric(expr, &mut indices);
-                }
+        for part in clause.templates.iter().filter_map(Glob::parts).flatten() {
+            if let Part::Arithmetic(expr) = &part.node {
+                names::numeric(expr, &mut indices);
             }
         }
         let lets = self.lets.clone();
@@ -272,6 +269,16 @@ impl Resolver<'_> {
         let patterns = self.patterns(matched, prefix, &known);
         let except = self.patterns(&clause.except, prefix, &known);
         let templates = self.templates(named, prefix);
+        for part in clause.templates.iter().filter_map(Glob::parts).flatten() {
+            let Part::Arithmetic(expr) = &part.node else { continue };
+            let mut used = Vec::new();
+            names::of(expr, &mut used);
+            for (name, span) in used.into_iter().filter(|(name, _)| OF_THE_TENSOR.contains(name)) {
+                if patterns.iter().any(|pattern| pattern.slot(name).is_some()) {
+                    self.error(RuleErrorKind::CaptureReserved { name: name.to_owned() }, span);
+                }
+            }
+        }
         if self.out.errors.len() > errors {
             return None;
         }
@@ -513,6 +520,9 @@ impl Resolver<'_> {
         names::of(value, &mut used);
         for (name, span) in used {
             let in_lets = self.lets.iter().any(|own| own == name);
+            if OF_THE_TENSOR.contains(&name) && captures.contains(&name) {
+                self.error(RuleErrorKind::CaptureReserved { name: name.to_owned() }, span);
+            }
             if in_lets
                 || captures.contains(&name)
                 || words.contains(&name)

@@ -148,6 +148,13 @@ pub struct Glob {
     pub span: Span,
 }
 
+impl Glob {
+    /// The parts; none of a regular expression.
+    pub fn parts(&self) -> Option<&[Spanned<Part>]> {
+        if let GlobKind::Parts(parts) = &self.kind { Some(parts) } else { None }
+    }
+}
+
 /// The two ways to write a pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub enum GlobKind {
