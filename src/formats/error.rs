@@ -421,7 +421,7 @@ fn holds(at: &str, there: &[String]) -> String {
         None => ("the file", there),
     };
     match names {
-        [] => "there is no dict there".to_owned(),
+        [] => "there is no dict of tensors there".to_owned(),
         [one] => format!("{subject} holds the dict `{one}`"),
         many => format!("{subject} holds the dicts {}", list(many.iter().map(String::as_str))),
     }

@@ -73,3 +73,13 @@ def test_a_rule_that_one_of_several_dicts_does_not_fit_is_refused(migrate, rules
     text = "in state_dict, ema\nrename enc.* -> encoder.*"
     refused = migrate("--rules", rules(text), averaged, "-o", out, "--no-target", expect=1)
     assert "in the dict `ema`" in refused.err and not out.exists()
+
+
+def test_a_path_without_tensors_names_the_dicts_that_there_are(migrate, rules, averaged, tmp_path):
+    run = ["plan", "--rules", rules("drop? x"), averaged, "--no-target"]
+    for at, said in [
+        ("ema.modul", "no tensors at `ema.modul`; the file holds the dict `ema.module`"),
+        ("modul", "no tensors at `modul`; the file holds the dicts `state_dict`, `ema`"),
+        ("epoch", "no tensors at `epoch`; the file holds the dicts `state_dict`, `ema`"),
+    ]:
+        assert said in migrate(*run, "--at", at, expect=2).err

@@ -308,3 +308,14 @@ fn an_identity_keeps_every_byte_and_a_change_is_recorded() {
     let bare = safetensors::header(&folder.read("bare.safetensors"))["__metadata__"].clone();
     assert_eq!(bare, serde_json::json!({ "format": "pt", "note": "kept" }));
 }
+
+#[test]
+fn a_plan_denies_warnings_as_the_main_job_does() {
+    let folder = folder();
+    folder.write("r.rules", "rename {x}.w -> all.w\n").tensors("old.safetensors", "a.w f32 [1]");
+    let plan = ["plan", "--rules", "r.rules", "old.safetensors", "--no-target"];
+    assert_eq!(folder.run(&plan).exit, 0);
+    let denied = folder.run(&[&plan[..], &["--deny-warnings"]].concat());
+    assert_eq!(denied.exit, 1);
+    assert!(denied.stderr.contains("error[denied-warnings]: 1 warning denied"), "{}", denied.stderr);
+}
