@@ -339,7 +339,10 @@ fn several_dicts_are_a_question() {
         "{error}"
     );
     let error = open(&path, &["model_g.deeper"], &Limits::default()).unwrap_err();
-    assert!(error.to_string().ends_with("no tensors at `model_g.deeper`; there is no dict of tensors there"), "{error}");
+    assert!(
+        error.to_string().ends_with("no tensors at `model_g.deeper`; there is no dict of tensors there"),
+        "{error}"
+    );
 }
 
 #[test]
