@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use similar::TextDiff;
@@ -167,7 +168,9 @@ fn format_all(origins: Vec<Origin>) -> Result<Vec<Formatted>, Failure> {
 /// What would change, as a unified diff.
 fn difference(one: &Formatted) -> String {
     let name = printable(&one.name);
-    let diff = TextDiff::from_lines(&one.text, &one.canonical);
+    // The shortest diff of two long texts that share nothing could take for ever.
+    let patience = Duration::from_secs(2);
+    let diff = TextDiff::configure().timeout(patience).diff_lines(&one.text, &one.canonical);
     let text = diff.unified_diff().context_radius(1).header(&name, &name).to_string();
     text.split_terminator('\n').map(|line| printable(line) + "\n").collect() // a `\r` is a difference too
 }

@@ -123,7 +123,7 @@ fn errors_stand_where_they_are_made() {
             "under a",
             &[("`under` opens a block: end the line with `{` and close it with a line `}`", "under a")],
         ),
-        ("drop a#b", &[]),
+        ("drop a#b, {#c|d}", &[]),
         ("rename a->#b", &[("expected a key, found `#b`", "#b")]),
         ("migration v1->#v2", &[("expected a version, found `#v2`", "#v2")]),
         ("let a 3", &[("expected `=`, found `3`", "3")]),

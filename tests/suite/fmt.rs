@@ -5,6 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use crate::command::{Folder, Ran};
+use crate::docs::page;
 
 const ROUGH: &str = "rename   a.*->b.*  # why\n\n\ndrop c";
 const CANONICAL: &str = "rename a.* -> b.*  # why\n\ndrop c\n";
@@ -104,6 +105,14 @@ fn standard_input_goes_to_standard_output() {
     );
     let beside = piped(&["-", "a.rules"], ROUGH);
     assert!(beside.exit == 2 && beside.stderr.contains("error[usage]"), "{beside:?}");
+}
+
+#[test]
+fn the_page_shows_rules_as_they_are_formatted() {
+    let page = page("docs/language.md");
+    let section = page.split("\n### Formatting\n").nth(1).unwrap();
+    let shown = section.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    assert_eq!(piped(&[], shown), ran(0, shown, ""));
 }
 
 #[test]
