@@ -77,7 +77,10 @@ fn hints(act: &Act, options: &str, statement: &Statement) -> Vec<Line> {
             clause.templates.iter().map(|template| segments(&template.text)).collect();
         let parts = act.to.len();
         let over = clause.over.as_ref().map(|over| match act.verb {
-            "split" | "copy" => format!("over {over} into {parts} {options}"),
+            // A range says how many there are.
+            "split" | "copy" if !clause.patterns.iter().any(|pattern| ranges(&pattern.text, over)) => {
+                format!("over {over} into {parts} {options}")
+            }
             _ => format!("over {over} {options}"),
         });
         let options = over.map_or_else(|| options.to_owned(), |over| over.trim_end().to_owned());
@@ -98,6 +101,11 @@ fn hints(act: &Act, options: &str, statement: &Statement) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// Whether a pattern gives the range of an index.
+fn ranges(pattern: &str, name: &str) -> bool {
+    pattern.contains(&format!("{{{name}:"))
 }
 
 /// The segments of a pattern, where its dots are told from those inside quotes and braces.
@@ -126,7 +134,7 @@ fn listed(globs: Vec<Vec<String>>) -> Vec<Vec<String>> {
         return globs;
     };
     let texts: Vec<String> = globs.iter().map(|glob| glob[*place].clone()).collect();
-    if globs.len() < 2 || !texts.iter().all(|text| is_plain(text)) {
+    if globs.len() < 2 || first.len() < 2 || !texts.iter().all(|text| is_plain(text)) {
         return globs;
     }
     let mut glob = first.clone();
