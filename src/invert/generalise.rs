@@ -137,8 +137,15 @@ fn listed(globs: Vec<Vec<String>>) -> Vec<Vec<String>> {
     if globs.len() < 2 || first.len() < 2 || !texts.iter().all(|text| is_plain(text)) {
         return globs;
     }
+    // `{q_proj,k_proj}` is `{q,k}_proj`.
+    let ending = texts[0].find('_').map_or("", |at| &texts[0][at..]);
+    let own = |text: &String| text.strip_suffix(ending).filter(|own| !own.is_empty()).map(str::to_owned);
+    let shorter: Option<Vec<String>> = texts.iter().map(own).collect();
     let mut glob = first.clone();
-    glob[*place] = format!("{{{}}}", texts.join(","));
+    glob[*place] = match shorter {
+        Some(shorter) => format!("{{{}}}{ending}", shorter.join(",")),
+        None => format!("{{{}}}", texts.join(",")),
+    };
     vec![glob]
 }
 
@@ -225,7 +232,9 @@ fn joined(lines: &[&(Line, Vec<usize>)], from: usize, to: Option<usize>) -> Vec<
         line
     };
     let mut ways = Vec::new();
-    if to.is_none() || texts == partners {
+    // A pattern of wildcards alone would say nothing of what is meant.
+    let speaks = (0..first.from[0].len()).any(|place| place != from && !first.from[0][place].contains('*'));
+    if speaks && (to.is_none() || texts == partners) {
         ways.push(with("*".to_owned(), "*".to_owned()));
     }
     if texts.len() <= MAX_ALTERNATIVES {
