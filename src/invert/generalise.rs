@@ -77,7 +77,10 @@ fn hints(act: &Act, options: &str, statement: &Statement) -> Vec<Line> {
             clause.templates.iter().map(|template| segments(&template.text)).collect();
         let parts = act.to.len();
         let over = clause.over.as_ref().map(|over| match act.verb {
-            "split" | "copy" => format!("over {over} into {parts} {options}"),
+            // A range says how many there are.
+            "split" | "copy" if !clause.patterns.iter().any(|pattern| ranges(&pattern.text, over)) => {
+                format!("over {over} into {parts} {options}")
+            }
             _ => format!("over {over} {options}"),
         });
         let options = over.map_or_else(|| options.to_owned(), |over| over.trim_end().to_owned());
@@ -98,6 +101,11 @@ fn hints(act: &Act, options: &str, statement: &Statement) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// Whether a pattern gives the range of an index.
+fn ranges(pattern: &str, name: &str) -> bool {
+    pattern.contains(&format!("{{{name}:"))
 }
 
 /// The segments of a pattern, where its dots are told from those inside quotes and braces.
@@ -126,11 +134,18 @@ fn listed(globs: Vec<Vec<String>>) -> Vec<Vec<String>> {
         return globs;
     };
     let texts: Vec<String> = globs.iter().map(|glob| glob[*place].clone()).collect();
-    if globs.len() < 2 || !texts.iter().all(|text| is_plain(text)) {
+    if globs.len() < 2 || first.len() < 2 || !texts.iter().all(|text| is_plain(text)) {
         return globs;
     }
+    // `{q_proj,k_proj}` is `{q,k}_proj`.
+    let ending = texts[0].find('_').map_or("", |at| &texts[0][at..]);
+    let own = |text: &String| text.strip_suffix(ending).filter(|own| !own.is_empty()).map(str::to_owned);
+    let shorter: Option<Vec<String>> = texts.iter().map(own).collect();
     let mut glob = first.clone();
-    glob[*place] = format!("{{{}}}", texts.join(","));
+    glob[*place] = match shorter {
+        Some(shorter) => format!("{{{}}}{ending}", shorter.join(",")),
+        None => format!("{{{}}}", texts.join(",")),
+    };
     vec![glob]
 }
 
@@ -217,7 +232,9 @@ fn joined(lines: &[&(Line, Vec<usize>)], from: usize, to: Option<usize>) -> Vec<
         line
     };
     let mut ways = Vec::new();
-    if to.is_none() || texts == partners {
+    // A pattern of wildcards alone would say nothing of what is meant.
+    let speaks = (0..first.from[0].len()).any(|place| place != from && !first.from[0][place].contains('*'));
+    if speaks && (to.is_none() || texts == partners) {
         ways.push(with("*".to_owned(), "*".to_owned()));
     }
     if texts.len() <= MAX_ALTERNATIVES {

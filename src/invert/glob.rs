@@ -65,7 +65,8 @@ pub(super) fn sides(keys: &[&Key]) -> Vec<Side> {
         segments
     };
     let listable = |text: &&str| text.chars().all(|char| char.is_alphanumeric() || "_-+".contains(char));
-    if texts.iter().all(listable) {
+    // Of whole keys a list is no shorter than they are.
+    if split[0].len() > 1 && texts.iter().all(listable) {
         let list = Segment::List(texts.iter().map(|text| (*text).to_owned()).collect());
         sides.insert(0, Side { globs: vec![with(list)], over: None });
     }

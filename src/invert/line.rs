@@ -12,21 +12,12 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The text before and behind the arrow; nothing behind it where there are no templates.
-    pub fn sides(&self, below: &str) -> (String, String) {
+    /// The line with `below` before each template.
+    pub fn text(&self, below: &str) -> String {
         let glob = |segments: &Vec<String>| segments.join(".");
         let from: Vec<String> = self.from.iter().map(glob).collect();
         let to: Vec<String> = self.to.iter().map(|segments| format!("{below}{}", glob(segments))).collect();
-        let options = if self.options.is_empty() { String::new() } else { format!(" {}", self.options) };
-        match to.is_empty() {
-            true => (format!("{}{options}", from.join(", ")), String::new()),
-            false => (from.join(", "), format!("{}{options}", to.join(", "))),
-        }
-    }
-
-    /// The line with `below` before each template.
-    pub fn text(&self, below: &str) -> String {
-        let (from, to) = self.sides(below);
-        if to.is_empty() { from } else { format!("{from} -> {to}") }
+        let arrow = if to.is_empty() { "" } else { " -> " };
+        format!("{}{arrow}{} {}", from.join(", "), to.join(", "), self.options).trim_end().to_owned()
     }
 }

@@ -11,9 +11,9 @@ use super::{Forward, trial};
 use crate::edit::{Change, path_text};
 use crate::keyset::Key;
 use crate::plan;
+use crate::rules::{OptimizerMode, Statement};
+use crate::syntax;
 
-/// How wide the left side of a block may be for its arrows to stand below each other.
-const MAX_LEFT: usize = 60;
 /// How much of a statement a remark shows.
 const MAX_SHOWN: usize = 70;
 
@@ -24,6 +24,8 @@ pub(super) fn file(forward: &Forward, back: &Back) -> String {
         let why = format!("the way back of {}", forward.name);
         let (from, to) = (&migration.to, &migration.from);
         let _ = writeln!(text, "migration {from} -> {to} \"{}\"", quoted(&why));
+    } else {
+        remark(&mut text, &format!("the way back of {}", forward.name));
     }
     if let Some(first) = forward.rules.dicts.first()
         && forward.rules.unwrap.is_none()
@@ -36,6 +38,16 @@ pub(super) fn file(forward: &Forward, back: &Back) -> String {
             &mut text,
             &format!("lossy: what `in {dict}` does is not undone: no key set says what that dict holds"),
         );
+    }
+    match forward.rules.optimizer {
+        Some(OptimizerMode::Follow) => text.push_str("\noptimizer follow\n"),
+        Some(OptimizerMode::Drop) => {
+            remark(
+                &mut text,
+                "lossy: `optimizer drop` left the state of the optimizer out: it is not had back",
+            );
+        }
+        None => {}
     }
     let forward_statements = statements(forward);
     let mut apart = true;
@@ -63,12 +75,10 @@ pub(super) fn file(forward: &Forward, back: &Back) -> String {
     }
     text.push_str(&left(forward, back));
     text.push_str(&edits(forward));
-    // Paragraphs are one empty line apart, and the file begins with text.
-    while text.contains("\n\n\n") {
-        text = text.replace("\n\n\n", "\n\n");
+    if back.undone.is_empty() && back.left.is_empty() && forward.rules.edits.is_empty() {
+        text.push_str("\n# nothing to undo\n");
     }
-    let text = text.trim();
-    if text.is_empty() { "# nothing to undo\n".to_owned() } else { format!("{text}\n") }
+    syntax::format(&text).unwrap_or(text)
 }
 
 fn remark(text: &mut String, said: &str) {
@@ -91,11 +101,16 @@ fn place(forward: &Forward, statement: usize) -> String {
     } else if shown.chars().count() > MAX_SHOWN {
         shown = shown.chars().take(MAX_SHOWN).chain(['…']).collect();
     }
-    format!("line {}, `{shown}`", forward.sources.line_col(applied.span).0)
+    // The rule file is the first text; another is one that it includes.
+    let place = match applied.span.file {
+        0 => format!("line {}", forward.sources.line_col(applied.span).0),
+        _ => forward.sources.place(applied.span),
+    };
+    format!("{place}, `{shown}`")
 }
 
 /// One statement of the way back: in few lines if they do what they should, else key by key.
-fn stage_text(stage: &Stage, forward: Option<&crate::rules::Statement>) -> String {
+fn stage_text(stage: &Stage, forward: Option<&Statement>) -> String {
     let Some(verb) = stage.acts.first().map(|act| act.verb) else { return String::new() };
     let lines = match verb {
         // These range over keys that are not there yet, and so are tried against those that they make.
@@ -123,20 +138,14 @@ fn leads_to(text: &str, stage: &Stage) -> bool {
 
 /// A statement, as a block where it has several lines.
 fn statement(verb: &str, lines: &[Line]) -> String {
-    let (mut text, indent) = match lines {
-        [] => return String::new(),
-        [line] => return format!("{verb} {}\n", line.text("")),
-        _ => (format!("{verb} {{\n"), "  "),
-    };
-    let sides: Vec<(String, String)> = lines.iter().map(|line| line.sides("")).collect();
-    let widths = sides.iter().map(|(from, _)| from.chars().count()).filter(|width| *width <= MAX_LEFT);
-    let width = widths.max().unwrap_or(0);
-    for (from, to) in sides {
-        let line = if to.is_empty() { from } else { format!("{from:<width$} -> {to}") };
-        let _ = writeln!(text, "{indent}{line}");
+    match lines {
+        [] => String::new(),
+        [line] => format!("{verb} {}\n", line.text("")),
+        lines => {
+            let lines: String = lines.iter().map(|line| format!("{}\n", line.text(""))).collect();
+            format!("{verb} {{\n{lines}}}\n")
+        }
     }
-    text.push_str("}\n");
-    text
 }
 
 /// The keys that do not come back, by the statements that lost them.

@@ -14,8 +14,8 @@ use crate::tensor::TensorSpec;
 pub(super) struct Tree {
     kind: Kind,
     spec: TensorSpec,
-    /// How well what was simplified away undoes itself.
-    reverse: Reverse,
+    /// How well what was simplified away here undoes itself.
+    own: Reverse,
 }
 
 #[derive(Debug)]
@@ -28,12 +28,12 @@ enum Kind {
 impl Tree {
     /// A tensor of the source.
     pub fn leaf(index: usize, spec: TensorSpec) -> Rc<Tree> {
-        Rc::new(Tree { kind: Kind::Leaf(index), spec, reverse: Reverse::Exact })
+        Rc::new(Tree { kind: Kind::Leaf(index), spec, own: Reverse::Exact })
     }
 
     /// The source's tensor that it is, and how well.
     pub fn identity(&self) -> Option<(usize, Reverse)> {
-        if let Kind::Leaf(index) = self.kind { Some((index, self.reverse)) } else { None }
+        if let Kind::Leaf(index) = self.kind { Some((index, self.own)) } else { None }
     }
 
     /// Whether it is made from nothing.
@@ -55,19 +55,20 @@ impl Tree {
     }
 
     fn no_better_than(tree: &Rc<Tree>, reverse: Reverse) -> Rc<Tree> {
-        if tree.reverse >= reverse {
+        if tree.own >= reverse {
             return tree.clone();
         }
         let kind = match &tree.kind {
             Kind::Leaf(index) => Kind::Leaf(*index),
             Kind::Op(op, inputs) => Kind::Op(op.clone(), inputs.clone()),
         };
-        Rc::new(Tree { kind, spec: tree.spec.clone(), reverse })
+        Rc::new(Tree { kind, spec: tree.spec.clone(), own: reverse })
     }
 
     fn same(&self, other: &Tree) -> bool {
         std::ptr::eq(self, other)
             || (self.spec == other.spec
+                && self.own == other.own
                 && match (&self.kind, &other.kind) {
                     (Kind::Leaf(own), Kind::Leaf(other)) => own == other,
                     (Kind::Op(op, inputs), Kind::Op(other, of)) => {
@@ -82,15 +83,17 @@ impl Tree {
 
 /// An operation on trees, in its simplest form.
 fn made(op: TensorOp, inputs: Vec<Rc<Tree>>, spec: TensorSpec) -> Rc<Tree> {
-    let simpler = match (&op, inputs.as_slice()) {
+    match (&op, inputs.as_slice()) {
         (TensorOp::Concat { dim }, _) => return joined(*dim, &inputs, spec),
-        (_, [input]) => simpler(&op, input, &spec),
-        _ => None,
-    };
-    simpler.unwrap_or_else(|| {
-        let reverse = inputs.iter().map(|input| input.reverse).max().unwrap_or(Reverse::Exact);
-        Rc::new(Tree { kind: Kind::Op(op, inputs), spec, reverse })
-    })
+        (_, [input]) => {
+            if let Some(tree) = simpler(&op, input, &spec) {
+                // Where the operand itself falls away, what fell away in its place is not forgotten.
+                return Tree::no_better_than(&tree, input.own);
+            }
+        }
+        _ => {}
+    }
+    Rc::new(Tree { kind: Kind::Op(op, inputs), spec, own: Reverse::Exact })
 }
 
 /// What an operation on one tree comes to, if that is simpler.
@@ -146,13 +149,13 @@ fn simpler(op: &TensorOp, input: &Rc<Tree>, spec: &TensorSpec) -> Option<Rc<Tree
         }
         (TensorOp::Cast(dtype), Some((TensorOp::Cast(between), [of]))) if of.spec.dtype == *dtype => {
             let reverse = if widens(*dtype, *between) { Reverse::Exact } else { Reverse::Lossy };
-            Some(Tree::no_better_than(of, reverse.max(input.reverse)))
+            Some(Tree::no_better_than(of, reverse))
         }
         (TensorOp::Scale(by), Some((TensorOp::Scale(first), [of]))) if (by * first - 1.0).abs() < 1e-12 => {
-            Some(Tree::no_better_than(of, Reverse::Numeric.max(input.reverse)))
+            Some(Tree::no_better_than(of, Reverse::Numeric))
         }
         (TensorOp::Offset(by), Some((TensorOp::Offset(first), [of]))) if by + first == 0.0 => {
-            Some(Tree::no_better_than(of, Reverse::Numeric.max(input.reverse)))
+            Some(Tree::no_better_than(of, Reverse::Numeric))
         }
         _ => None,
     }
@@ -197,7 +200,9 @@ fn part_of(dim: usize, start: u64, len: u64, parts: &[Rc<Tree>], spec: &TensorSp
 fn joined(dim: usize, inputs: &[Rc<Tree>], spec: TensorSpec) -> Rc<Tree> {
     let mut parts: Vec<Rc<Tree>> = Vec::new();
     let inner = |input: &Rc<Tree>| match &input.kind {
-        Kind::Op(TensorOp::Concat { dim: own }, of) if *own == dim => of.clone(),
+        Kind::Op(TensorOp::Concat { dim: own }, of) if *own == dim => {
+            of.iter().map(|part| Tree::no_better_than(part, input.own)).collect()
+        }
         _ => vec![input.clone()],
     };
     for input in inputs.iter().flat_map(inner) {
@@ -224,10 +229,7 @@ fn joined(dim: usize, inputs: &[Rc<Tree>], spec: TensorSpec) -> Rc<Tree> {
     }
     match parts.as_slice() {
         [one] if one.spec == spec => one.clone(),
-        _ => {
-            let reverse = parts.iter().map(|part| part.reverse).max().unwrap_or(Reverse::Exact);
-            Rc::new(Tree { kind: Kind::Op(TensorOp::Concat { dim }, parts), spec, reverse })
-        }
+        _ => Rc::new(Tree { kind: Kind::Op(TensorOp::Concat { dim }, parts), spec, own: Reverse::Exact }),
     }
 }
 
@@ -248,5 +250,5 @@ fn neighbours(dim: usize, first: &Rc<Tree>, second: &Rc<Tree>) -> Option<Rc<Tree
     *shape.get_mut(dim)? = len + more;
     let op = TensorOp::Narrow { dim, start: *start, len: len + more };
     let spec = TensorSpec::new(of.spec.dtype, shape);
-    Some(made(op, vec![of.clone()], spec))
+    Some(Tree::no_better_than(&made(op, vec![of.clone()], spec), first.own.max(second.own)))
 }

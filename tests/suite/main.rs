@@ -7,6 +7,7 @@ mod command;
 mod docs;
 mod files;
 mod fmt;
+mod inverse;
 mod pipeline;
 mod properties;
 mod readme;

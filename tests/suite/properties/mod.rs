@@ -2,6 +2,7 @@
 
 mod chains;
 mod generate;
+mod inverses;
 mod matcher;
 mod printing;
 mod round_trips;
