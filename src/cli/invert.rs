@@ -7,7 +7,6 @@ use clap::Args;
 use crate::diagnostic::{Diagnostic, printable};
 use crate::invert::{self, Forward, Proof};
 use crate::keyset::{Key, fold};
-use crate::plan::Problem;
 use crate::quantity::counted;
 
 use super::keyed::KeyedArgs;
@@ -73,8 +72,7 @@ fn work(args: &InvertArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let inverse = invert::invert(&forward);
     let proof = match inverse.proof {
         Ok(proof) => proof,
-        Err((problems, sources)) => {
-            let mut diagnostics: Vec<Diagnostic> = problems.iter().map(Problem::diagnostic).collect();
+        Err((mut diagnostics, sources)) => {
             let message = "the way back does not fit the keys that the rules start from";
             diagnostics.push(Diagnostic::error("no-way-back", message));
             return Err(Failure { exit: Exit::Different, diagnostics, sources });

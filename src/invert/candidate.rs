@@ -8,6 +8,7 @@ use super::act::Act;
 use super::formula::{Example, Formula};
 use super::glob::{Segment, Side, literal, literal_key, number, sides};
 use super::line::Line;
+use crate::keyset::Key;
 
 /// The names that indices get, in this order.
 const NAMES: [&str; 8] = ["i", "j", "k", "l", "m", "p", "q", "r"];
@@ -58,10 +59,12 @@ impl Forms {
 
 /// The line that says an act and no other.
 pub(super) fn concrete(act: &Act, options: &str) -> Line {
-    let globs = |keys: Vec<&str>| keys.into_iter().map(|key| vec![literal_key(key)]).collect();
-    let from = globs(act.from.iter().map(|key| &**key).collect());
-    let to = if act.in_place() { Vec::new() } else { globs(act.results().map(|key| &**key).collect()) };
-    Line { from, to, options: options.to_owned() }
+    let glob = |key: &Key| vec![literal_key(key)];
+    let from: Vec<_> = act.from.iter().map(glob).collect();
+    let to: Vec<_> = act.results().map(glob).collect();
+    // What is made from nothing has a pattern and no template.
+    let (from, to) = if from.is_empty() { (to, from) } else { (from, to) };
+    Line { from, to: if act.in_place() { Vec::new() } else { to }, options: options.to_owned() }
 }
 
 /// Lines for an act, with its options.
@@ -71,8 +74,8 @@ pub(super) fn candidates(act: &Act, options: &str, forms: &Forms) -> Vec<Line> {
     if keys().any(|key| empty(&key)) {
         return Vec::new();
     }
-    if act.to.is_empty() || act.in_place() {
-        let key = act.from.first().map_or("", |key| key);
+    if act.to.is_empty() || act.from.is_empty() || act.in_place() {
+        let key = act.from.iter().chain(act.results()).next().map_or("", |key| key);
         return in_place(key, options);
     }
     let mut lines = Vec::new();

@@ -21,8 +21,9 @@ mod walk;
 
 pub use proof::Proof;
 
+use crate::diagnostic::Diagnostic;
 use crate::keyset::{KeyInfo, KeySet};
-use crate::plan::{Plan, Problem};
+use crate::plan::Plan;
 use crate::rules::RuleSet;
 use crate::source::Sources;
 
@@ -47,7 +48,7 @@ pub struct Inverse {
     /// The rule file.
     pub text: String,
     /// What it is proved to be, or what does not fit, with the texts that the problems point into.
-    pub proof: Result<Proof, (Vec<Problem>, Sources)>,
+    pub proof: Result<Proof, (Vec<Diagnostic>, Sources)>,
 }
 
 impl Forward<'_> {

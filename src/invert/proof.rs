@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::Forward;
 use super::tree::Tree;
+use crate::diagnostic::Diagnostic;
 use crate::keyset::Key;
 use crate::plan::{self, AssertionKind, Plan, Problem};
 use crate::rules::verbs::Reverse;
@@ -30,15 +31,20 @@ pub struct Proof {
 ///
 /// # Errors
 /// What does not fit, with the text that it points into.
-pub(super) fn prove(forward: &Forward, text: &str) -> Result<Proof, (Vec<Problem>, Sources)> {
+pub(super) fn prove(forward: &Forward, text: &str) -> Result<Proof, (Vec<Diagnostic>, Sources)> {
     let mut sources = Sources::new();
     let file = sources.add(format!("the way back of {}", forward.name), text);
-    let (ast, _) = syntax::parse(text, file);
-    let rules = rules::resolve(&ast, &sources, &Given::default()).rules;
-    let planned = plan::plan(&rules, &sources, forward.outcome(), Some(forward.plan.source()));
+    let (ast, errors) = syntax::parse(text, file);
+    let resolved = rules::resolve(&ast, &sources, &Given::default());
+    let mut diagnostics: Vec<Diagnostic> = errors.iter().map(|error| error.diagnostic(file)).collect();
+    diagnostics.extend(resolved.errors.iter().map(rules::diagnostic));
+    if !diagnostics.is_empty() {
+        return Err((diagnostics, sources));
+    }
+    let planned = plan::plan(&resolved.rules, &sources, forward.outcome(), Some(forward.plan.source()));
     match planned.plan {
         Some(back) => Ok(together(forward.plan, &back)),
-        None => Err((planned.problems, sources)),
+        None => Err((planned.problems.iter().map(Problem::diagnostic).collect(), sources)),
     }
 }
 

@@ -154,7 +154,7 @@ fn what_is_needed_is_asked_for_and_nothing_is_overwritten() {
     assert_eq!(folder.read("out.rules"), b"# mine\n");
     let ran = folder.run(&[&arguments[..], &["--force"]].concat());
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
-    assert_eq!(folder.read("out.rules"), b"# the way back of r.rules\nrename b -> a\n");
+    assert_eq!(folder.read("out.rules"), b"# the way back of r.rules\n\nrename b -> a\n");
 }
 
 #[test]
