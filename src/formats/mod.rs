@@ -11,6 +11,7 @@ mod error;
 mod foreign;
 mod join;
 pub mod keys_yaml;
+mod open;
 mod optimizer;
 mod output;
 mod pytorch;
@@ -19,15 +20,15 @@ mod sink;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub use atomic::{AtomicFile, Placement, Replace};
-pub use checkpoint::{
-    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputDict, OutputTensor,
-    Staged, StateDict, Written, open, stage, write,
-};
+pub use checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, Other, StateDict};
 pub use error::{EditError, FormatError, Overlap};
 pub use foreign::Foreign;
 pub use join::{Further, Part, join};
+pub use open::open;
 pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamGroup, ParamId, StateValue};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
+pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, stage, write};
