@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::join::Further;
 use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
-use super::{EditError, FormatError, StoredTensor, safetensors};
+use super::{EditError, FormatError, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
@@ -90,9 +90,9 @@ pub struct Other {
 /// What a file holds, known from its headers alone.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The file as the user named it.
+    /// The file as the user named it; of a sharded checkpoint the index.
     pub path: PathBuf,
-    /// Its format.
+    /// The format of the file, or of the shards.
     pub format: Format,
     /// The chosen dicts of tensors, in the order in which they were named; never empty. In a file
     /// without any dict of tensors it is one without entries, at the root.
@@ -105,6 +105,8 @@ pub struct Checkpoint {
     pub optimizers: Vec<Optimizer>,
     /// The further files where several were joined; their tensors are among those of `dicts`.
     pub further: Vec<Further>,
+    /// Its index, where it is sharded.
+    pub sharded: Option<Sharded>,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -153,6 +155,7 @@ impl Checkpoint {
             others: Vec::new(),
             optimizers: Vec::new(),
             further: Vec::new(),
+            sharded: None,
             globals: Vec::new(),
             has_metadata: false,
             document: None,
@@ -162,6 +165,15 @@ impl Checkpoint {
     /// The dict that is meant where one is: the first that was named, or the one that was found.
     pub fn main_dict(&self) -> &StateDict {
         self.dicts.first().unwrap_or(&NO_DICT)
+    }
+
+    /// The files that hold its tensors, those that were joined to it among them.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = match self.sharded.as_ref().map(|sharded| sharded.shards.as_slice()) {
+            Some([first, ..]) => first,
+            _ => &self.path,
+        };
+        std::iter::once(own.as_path()).chain(self.further.iter().map(|further| further.path.as_path()))
     }
 
     /// Reads every storage that has a recorded CRC and compares, also those of further files.

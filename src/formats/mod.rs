@@ -16,10 +16,12 @@ mod optimizer;
 mod output;
 mod pytorch;
 mod safetensors;
+mod sharded;
 mod sink;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod write;
 
 pub use atomic::{AtomicFile, Placement, Replace};
@@ -29,6 +31,7 @@ pub use foreign::Foreign;
 pub use join::{Further, Part, join};
 pub use open::open;
 pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamGroup, ParamId, StateValue};
+pub use sharded::{ShardNames, ShardProblem, Sharded, is_sharded, stage_shards};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
-pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, stage, write};
+pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, stage, write};

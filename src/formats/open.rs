@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::checkpoint::{Checkpoint, DictPath, Format, Limits};
-use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors};
+use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors, sharded};
 
-/// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`.
+/// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`; a folder or a
+/// `.json` is one in shards.
 ///
 /// Each dict is named by its keys, joined with dots (`.` is the root). With `at` empty it is found by
 /// itself; a torch file without any dict of tensors (a pickled module, say) then gives a checkpoint
@@ -16,6 +17,14 @@ use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors};
 /// has no tensors at one of `at`; and where one of those is named twice, lies inside another, or shares
 /// a dict with it.
 pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
+    if sharded::is_sharded(path) {
+        return sharded::open(path, at, limits);
+    }
+    open_file(path, at, limits)
+}
+
+/// Opens a checkpoint that is one file.
+pub(super) fn open_file(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
     let file = SourceFile::open(path)?;
     let checkpoint = match detect(&file)? {
         Format::Safetensors => safetensors::open(&file, limits)?,

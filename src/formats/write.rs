@@ -1,12 +1,14 @@
 //! What an output is made of, and how it is written: beside its place first, then into it.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::atomic::{AtomicFile, Placement, Replace};
 use super::checkpoint::{Checkpoint, Format};
 use super::optimizer::OutputOptimizer;
 use super::output::OutputFile;
+use super::sharded::StagedShards;
 use super::{FormatError, Produce, Progress, pytorch, safetensors};
 use crate::edit::Edit;
 
@@ -19,6 +21,7 @@ pub struct OutputTensor<'a> {
 }
 
 /// Where the content of an output tensor comes from.
+#[derive(Clone, Copy)]
 pub enum Content<'a> {
     /// A source entry as it is: the same object, storage and strides. A safetensors output takes
     /// contiguous tensors only.
@@ -74,26 +77,60 @@ pub struct Output<'a> {
 }
 
 /// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// The size of the file.
+    /// The files: one, or shards in their order and then their index.
+    pub files: Vec<WrittenFile>,
+}
+
+impl Written {
+    /// The bytes of all files.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    /// The number of shards, where there are any.
+    pub fn shards(&self) -> Option<usize> {
+        self.files.len().checked_sub(1).filter(|&shards| shards > 0)
+    }
+}
+
+/// A file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenFile {
+    /// Its place.
+    pub path: PathBuf,
+    /// Its size.
     pub bytes: u64,
 }
 
 /// An output that is complete and not yet in its place; dropped, it is gone.
 #[derive(Debug)]
 pub struct Staged {
-    file: AtomicFile,
+    files: StagedFiles,
     written: Written,
 }
 
+#[derive(Debug)]
+enum StagedFiles {
+    One(AtomicFile),
+    Shards(StagedShards),
+}
+
 impl Staged {
+    pub(super) fn shards(shards: StagedShards, written: Written) -> Staged {
+        Staged { files: StagedFiles::Shards(shards), written }
+    }
+
     /// Puts the output in its place.
     ///
     /// # Errors
     /// Where something is there that must not be replaced, and where the system refuses.
     pub fn commit(self, placement: &Placement) -> Result<Written, FormatError> {
-        self.file.commit(placement)?;
+        match self.files {
+            StagedFiles::One(file) => file.commit(placement)?,
+            StagedFiles::Shards(shards) => shards.commit(placement)?,
+        }
         Ok(self.written)
     }
 }
@@ -118,23 +155,43 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     if placement.replace == Replace::Never && path.symlink_metadata().is_ok() {
         return Err(FormatError::Exists { path: path.to_owned() });
     }
-    check_dicts(output, path)?;
+    check_dicts(output, path, output.format == Format::Safetensors)?;
     let file = AtomicFile::create(path)?;
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let bytes = std::thread::scope(|scope| {
-        let check = || output.source.documents().try_for_each(|document| document.verify(&stop));
-        let verifier = output.source.documents().next().map(|_| scope.spawn(check));
+    let bytes = while_verifying(output.source, path, || {
         let mut out = OutputFile::new(path, file.file(), output.progress);
-        let written = match output.format {
-            Format::Safetensors => safetensors::write(output, &mut out),
-            Format::TorchZip => pytorch::write(output, &mut out),
-        };
-        let written = written.and_then(|()| out.flush());
-        if written.is_err() {
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        write_body(output, &mut out)?;
+        Ok(out.position())
+    })?;
+    let files = vec![WrittenFile { path: path.to_owned(), bytes }];
+    Ok(Staged { files: StagedFiles::One(file), written: Written { files } })
+}
+
+/// Lays out and writes a whole file.
+pub(super) fn write_body(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+    match output.format {
+        Format::Safetensors => safetensors::write(output, out)?,
+        Format::TorchZip => pytorch::write(output, out)?,
+    }
+    out.flush()
+}
+
+/// Does `work` while a second thread compares the source's storages with their recorded CRCs; `path` is what
+/// errors of the thread itself name.
+pub(super) fn while_verifying<T>(
+    source: &Checkpoint,
+    path: &Path,
+    work: impl FnOnce() -> Result<T, FormatError>,
+) -> Result<T, FormatError> {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let check = || source.documents().try_for_each(|document| document.verify(&stop));
+        let verifier = source.documents().next().map(|_| scope.spawn(check));
+        let done = work();
+        if done.is_err() {
+            stop.store(true, Ordering::Relaxed);
         }
         let verified = verifier.map(std::thread::ScopedJoinHandle::join);
-        written?;
+        let done = done?;
         match verified {
             None => {}
             Some(Ok(result)) => result?,
@@ -143,19 +200,19 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
                 return Err(FormatError::Output { path: path.to_owned(), what });
             }
         }
-        Ok(out.position())
-    })?;
-    Ok(Staged { file, written: Written { bytes } })
+        Ok(done)
+    })
 }
 
-/// Checks that the output has a dict for each of the source's, and can hold as many.
-fn check_dicts(output: &Output<'_>, path: &Path) -> Result<(), FormatError> {
+/// Checks that the output has a dict for each of the source's, and can hold as many; `single` says that it
+/// holds one whatever is chosen.
+pub(super) fn check_dicts(output: &Output<'_>, path: &Path, single: bool) -> Result<(), FormatError> {
     let (dicts, wanted) = (&output.source.dicts, output.dicts.len());
-    if dicts.len() > 1 && (output.format == Format::Safetensors || output.weights_only) {
+    if dicts.len() > 1 && (single || output.weights_only) {
         return Err(FormatError::OneDictOnly {
             path: path.to_owned(),
             dicts: dicts.iter().map(|dict| dict.at.name()).collect(),
-            weights_only: output.format != Format::Safetensors,
+            weights_only: !single,
         });
     }
     if dicts.len() != wanted {
