@@ -50,10 +50,9 @@ impl Done<'_> {
     /// The outcome for machines.
     pub fn json(&self) -> Value {
         let (kept, left_out) = self.others();
-        let outputs = self.destinations.iter().zip(self.reports);
-        let outputs: Vec<Value> = outputs
-            .map(|(destination, report)| json!({ "path": destination.path, "bytes": report.written.bytes }))
-            .collect();
+        let outputs = self.reports.iter().flat_map(|report| &report.written.files);
+        let outputs: Vec<Value> =
+            outputs.map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect();
         let dicts = self.plans.iter().zip(&self.checkpoint.dicts).map(|(plan, dict)| {
             let counts = plan.counts();
             json!({
@@ -80,7 +79,9 @@ impl Done<'_> {
     pub fn text(&self) -> String {
         let outputs = self.destinations.iter().zip(self.reports).map(|(destination, report)| {
             let name = printable(&destination.path.display().to_string());
-            (name, size(report.written.bytes))
+            let shards = report.written.shards();
+            let shards = shards.map(|shards| format!(" in {}", counted(shards, "shard")));
+            (name, format!("{}{}", size(report.written.bytes()), shards.unwrap_or_default()))
         });
         let outputs: Vec<(String, String)> = outputs.collect();
         let mirrors = self.plans.iter().zip(&self.checkpoint.dicts).skip(self.ruled);

@@ -43,7 +43,8 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
 
 fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let checkpoint = formats::open(&args.checkpoint, args.at.as_deref().as_slice(), &Limits::default())?;
-    let bytes = std::fs::metadata(&args.checkpoint).map_or(0, |metadata| metadata.len());
+    let bytes =
+        checkpoint.files().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
     let inspected = Inspected::new(&checkpoint, bytes);
     if args.json {
         let value = inspected.to_json(args.keys);
@@ -57,7 +58,7 @@ fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 /// A checkpoint and what follows from it.
 struct Inspected<'a> {
     checkpoint: &'a Checkpoint,
-    /// The size of the file.
+    /// The size of the file, or of all shards.
     bytes: u64,
     keys: KeySet,
 }
@@ -80,6 +81,11 @@ impl<'a> Inspected<'a> {
             Format::Safetensors => "safetensors",
             Format::TorchZip => "torch zip",
         }
+    }
+
+    /// The number of shards, where it is sharded.
+    fn shards(&self) -> Option<usize> {
+        self.checkpoint.sharded.as_ref().map(|sharded| sharded.shards.len())
     }
 
     /// The version of Lightning that wrote the file.
@@ -121,6 +127,7 @@ impl<'a> Inspected<'a> {
             "path": checkpoint.path.display().to_string(),
             "format": self.format_name(),
             "file_bytes": self.bytes,
+            "shards": self.shards(),
             "at": checkpoint.main_dict().at.to_string(),
             "tensors": total.tensors,
             "elements": total.elements,
