@@ -1,14 +1,17 @@
 //! `migrate diff`: how a checkpoint differs from a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::keyset::{Difference, Shown};
+use crate::diagnostic::{Diagnostic, printable};
+use crate::formats::load_error::LoadError;
+use crate::keyset::{Difference, KeySet, Shown, moved_prefix};
+use crate::quantity::counted;
 
 use super::target::load_keyset;
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, load_error};
 
 /// Compares the keys of a checkpoint with those of a model
 ///
@@ -21,8 +24,11 @@ pub struct DiffArgs {
     #[arg(value_name = "A")]
     pub checkpoint: PathBuf,
     /// The model: a checkpoint file of it or a .keys.yaml
-    #[arg(value_name = "B")]
-    pub model: PathBuf,
+    #[arg(value_name = "B", required_unless_present = "error")]
+    pub model: Option<PathBuf>,
+    /// In the place of the model what PyTorch said when it did not load A: a file, or `-` for a paste
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "model_at"])]
+    pub error: Option<PathBuf>,
     /// Which dict of tensors of A, where the file holds several
     #[arg(long, value_name = "PATH")]
     pub at: Option<String>,
@@ -44,7 +50,17 @@ pub fn run(args: &DiffArgs, terminal: &Terminal) -> Exit {
 
 fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let checkpoint = load_keyset(&args.checkpoint, args.at.as_deref())?;
-    let model = load_keyset(&args.model, args.model_at.as_deref())?;
+    let (model, unnamed) = match (&args.model, &args.error) {
+        (Some(model), _) => (load_keyset(model, args.model_at.as_deref())?, 0),
+        (None, Some(error)) => {
+            let found = load_error::read(error)?;
+            check(&found, &checkpoint)?;
+            (found.model_keys(&checkpoint, &load_error::name(error)), found.unnamed)
+        }
+        (None, None) => {
+            return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", "a model is needed")));
+        }
+    };
     let difference = Difference::new(&checkpoint, &model);
     if args.json {
         let mut value = json!({ "checkpoint": checkpoint.origin, "model": model.origin });
@@ -54,7 +70,68 @@ fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         terminal.print(&format!("{value:#}\n"))?;
     } else {
         let shown = Shown { checkpoint: &checkpoint.origin, model: &model.origin, all: args.all };
-        terminal.print(&difference.to_text(shown))?;
+        let mut text = difference.to_text(shown);
+        if unnamed > 0 {
+            let more = counted(usize::try_from(unnamed).unwrap_or(usize::MAX), "more key");
+            text.push_str(&format!(
+                "The text of the error is cut: it counts {more} and does not name them.\n"
+            ));
+        }
+        if let Some(error) = &args.error {
+            text.push_str(&format!("\n{}", next_step(&difference, &args.checkpoint, error)));
+        }
+        terminal.print(&text)?;
     }
     Ok(if difference.is_empty() { Exit::Done } else { Exit::Different })
+}
+
+/// Checks that the text is about this checkpoint.
+///
+/// # Errors
+/// Where it calls keys unexpected that the checkpoint does not have, or missing that it has.
+fn check(error: &LoadError, checkpoint: &KeySet) -> Result<(), Failure> {
+    let absent = error.unexpected.iter().find(|key| checkpoint.get(key).is_none());
+    let present = error.missing.iter().find(|key| checkpoint.get(key).is_some());
+    let message = match (absent, present) {
+        (Some(key), _) => {
+            format!("the error calls `{key}` unexpected, and `{}` does not have it", checkpoint.origin)
+        }
+        (_, Some(key)) => format!("the error calls `{key}` missing, and `{}` has it", checkpoint.origin),
+        _ => return Ok(()),
+    };
+    let diagnostic = Diagnostic::error("other-load-error", message)
+        .note("the script that loads may change keys before it does, or the error is of another file")
+        .help("save what is given to `load_state_dict`, and compare that");
+    Err(Failure::new(Exit::Different, diagnostic))
+}
+
+/// What to do next, as text.
+fn next_step(difference: &Difference, checkpoint: &Path, error: &Path) -> String {
+    let name = printable(&checkpoint.display().to_string());
+    let target = match error.as_os_str() == "-" {
+        true => "err.txt   (the text in a file)".to_owned(),
+        false => printable(&error.display().to_string()),
+    };
+    if difference.missing.is_empty() && difference.unexpected.is_empty() {
+        return "next: shapes differ and no key does; `migrate explain` and the verbs `reshape`, `slice` and `pad` \
+                are for that, if the model is the same\n"
+            .to_owned();
+    }
+    let rule = match moved_prefix(difference) {
+        Some((from, to)) => {
+            let side =
+                |prefix: &str| if prefix.is_empty() { "**".to_owned() } else { format!("{prefix}.**") };
+            format!(
+                "rename {} -> {}\n  # all missing and unexpected keys differ in this prefix alone",
+                side(&from),
+                side(&to)
+            )
+        }
+        None => "rename OLD -> NEW   # for each part that moved; `drop` for what the model no longer has"
+            .to_owned(),
+    };
+    format!(
+        "next: write down what moved, in a rule file, say fix.rules\n\n  {rule}\n\nand see what it does, before anything \
+         is written:\n\n  migrate plan --rules fix.rules {name} --target {target}\n"
+    )
 }

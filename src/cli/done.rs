@@ -133,6 +133,13 @@ impl Done<'_> {
         if changes && self.plans.iter().any(|plan| plan.target().is_none()) {
             text.push_str("note: there was no target, so nothing shows that a model will load it\n");
         }
+        let untold: usize = self.plans.iter().map(|plan| plan.untold().len()).sum();
+        if untold > 0 {
+            let keys = counted(untold, "key");
+            text.push_str(&format!(
+                "note: the target does not tell dtype and shape of {keys}: not compared\n"
+            ));
+        }
         let unproved: usize = self.plans.iter().map(|plan| plan.unproved().len()).sum();
         if unproved > 0 {
             let statements = counted(unproved, "statement");

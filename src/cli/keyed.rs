@@ -65,7 +65,7 @@ impl KeyedArgs {
         let named = rules.dicts.first().map(String::as_str).filter(|_| !yaml);
         let source = load_keyset(&path, self.at.as_deref().or(named))?;
         let to = migration.map(|migration| migration.to.as_str());
-        let target = towards::target(&self.target, &self.rules, to)?;
+        let target = towards::target(&self.target, &self.rules, to, &source)?;
         let dict = self.at.clone().or_else(|| rules.dicts.first().cloned());
         let dict = dict.unwrap_or_else(|| ".".to_owned());
         Ok(Keyed { rules, dict, sources, warnings, source, target })

@@ -20,6 +20,7 @@ pub mod inspect;
 pub mod invert;
 mod keyed;
 pub mod keys;
+mod load_error;
 pub mod migrate;
 mod mirrors;
 mod named;

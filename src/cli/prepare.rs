@@ -90,11 +90,12 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
-    let target = towards::target(&args.target, rules_path, migration.map(|migration| migration.to.as_str()))?;
     let main = match rules.steps.is_empty() {
         true => tied_keys(checkpoint, checkpoint.main_dict()),
         false => keyset_of(checkpoint)?,
     };
+    let to = migration.map(|migration| migration.to.as_str());
+    let target = towards::target(&args.target, rules_path, to, &main)?;
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
     let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
     if let Some(version) = &marked

@@ -61,7 +61,7 @@ pub(super) fn tied_keys(checkpoint: &Checkpoint, dict: &StateDict) -> KeySet {
                 None
             }
         });
-        keyset.keys.insert(key, KeyInfo { spec: entry.spec.clone(), role, tied });
+        keyset.keys.insert(key, KeyInfo { role, tied, ..KeyInfo::from(entry.spec.clone()) });
     }
     keyset
 }

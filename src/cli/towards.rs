@@ -9,12 +9,13 @@ use crate::keyset::KeySet;
 
 use super::named::Named;
 use super::target::load_keyset;
-use super::{Exit, Failure};
+use super::{Exit, Failure, load_error};
 
 /// Where a migration leads, as the command line says.
 #[derive(Args, Clone, Debug)]
 pub struct Target {
-    /// The keys that the model wants: a checkpoint or a .keys.yaml (`NAME=FILE` for each of several
+    /// The keys that the model wants: a checkpoint, a .keys.yaml, or the text of the error that PyTorch raised
+    /// (`NAME=FILE` for each of several
     /// outputs); without it, `v2.keys.yaml` beside a rule file whose header says `migration v1 -> v2`
     #[arg(long, value_name = "[NAME=]FILE", conflicts_with = "no_target", value_parser = Named::parser())]
     target: Vec<Named>,
@@ -23,13 +24,22 @@ pub struct Target {
     no_target: bool,
 }
 
-/// The target: as given, or beside the rule file under the version's name.
-pub(super) fn target(given: &Target, rules: &Path, to: Option<&str>) -> Result<Option<KeySet>, Failure> {
+/// The target: as given, or beside the rule file under the version's name. The text of a loading error tells it
+/// from the keys of the source, which did not load.
+///
+/// # Errors
+/// Where there is none, or it cannot be read.
+pub(super) fn target(
+    given: &Target,
+    rules: &Path,
+    to: Option<&str>,
+    source: &KeySet,
+) -> Result<Option<KeySet>, Failure> {
     if given.no_target {
         return Ok(None);
     }
     if !given.target.is_empty() {
-        return targets(&given.target).map(Some);
+        return targets(&given.target, source).map(Some);
     }
     if let Some(path) = to.and_then(|version| beside(rules, version)) {
         return load_keyset(&path, None).map(Some);
@@ -45,10 +55,10 @@ pub(super) fn target(given: &Target, rules: &Path, to: Option<&str>) -> Result<O
 }
 
 /// The key sets that are given, each with its keys under its name.
-fn targets(named: &[Named]) -> Result<KeySet, Failure> {
+fn targets(named: &[Named], source: &KeySet) -> Result<KeySet, Failure> {
     let mut all: Option<KeySet> = None;
     for Named { name, path } in named {
-        let mut keyset = load_keyset(path, None)?;
+        let mut keyset = keyset(path, source)?;
         if let Some(name) = name {
             keyset = keyset.under(&format!("{name}."));
         }
@@ -68,6 +78,27 @@ fn targets(named: &[Named]) -> Result<KeySet, Failure> {
         all.origin = format!("{}, {}", all.origin, keyset.origin);
     }
     Ok(all.unwrap_or_else(|| KeySet::new("")))
+}
+
+/// The keys of a model, from a checkpoint, a key set, or what PyTorch said of the source.
+fn keyset(path: &Path, source: &KeySet) -> Result<KeySet, Failure> {
+    let loaded = load_keyset(path, None);
+    if loaded.is_ok() || !path.is_file() {
+        return loaded;
+    }
+    match load_error::find(path)? {
+        Some(found) if found.unnamed > 0 => {
+            let message = format!(
+                "`{}` is cut: it counts {} more keys and does not name them",
+                path.display(),
+                found.unnamed
+            );
+            let help = "a target must be whole: take the text from where it was raised, or `migrate keys` of the model";
+            Err(Failure::new(Exit::Usage, Diagnostic::error("no-load-error", message).help(help)))
+        }
+        Some(found) => Ok(found.model_keys(source, &path.display().to_string())),
+        None => loaded,
+    }
 }
 
 /// The key set of a version beside the rule file, where there is one.

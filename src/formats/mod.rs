@@ -11,6 +11,7 @@ mod error;
 mod foreign;
 mod join;
 pub mod keys_yaml;
+pub mod load_error;
 mod open;
 mod optimizer;
 mod output;

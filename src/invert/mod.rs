@@ -54,7 +54,8 @@ pub struct Inverse {
 impl Forward<'_> {
     /// The keys that the way back begins with.
     fn outcome(&self) -> KeySet {
-        if let Some(target) = self.target {
+        let is_told = |target: &&KeySet| target.iter().all(|(_, info)| info.is_told);
+        if let Some(target) = self.target.filter(is_told) {
             return target.clone();
         }
         let mut keys = KeySet::new(format!("the outcome of {}", self.name));

@@ -2,6 +2,8 @@
 
 mod text;
 
+use std::collections::HashSet;
+
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 
@@ -24,8 +26,9 @@ pub struct Mismatch {
 /// How the keys of a checkpoint differ from those of a model, in PyTorch's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Keys that the model has and the checkpoint does not, in the model's order.
-    pub missing: Vec<(Key, TensorSpec)>,
+    /// Keys that the model has and the checkpoint does not, in the model's order, with their specs where those
+    /// are told.
+    pub missing: Vec<(Key, Option<TensorSpec>)>,
     /// Keys that the checkpoint has and the model does not, in the checkpoint's order.
     pub unexpected: Vec<(Key, TensorSpec)>,
     /// Keys of different shapes (and maybe dtypes), in the model's order.
@@ -50,7 +53,7 @@ impl Difference {
         let mut last = None;
         for (key, info) in model.iter() {
             let Some((place, _, found)) = checkpoint.keys.get_full(key) else {
-                difference.missing.push((key.clone(), info.spec.clone()));
+                difference.missing.push((key.clone(), info.is_told.then(|| info.spec.clone())));
                 continue;
             };
             difference.order_differs |= last.replace(place).is_some_and(|last| last > place);
@@ -73,7 +76,7 @@ impl Difference {
     /// be.
     pub fn candidates(&self) -> Vec<Candidates> {
         let mut by_shape: IndexMap<&[u64], Candidates> = IndexMap::new();
-        for (key, spec) in &self.missing {
+        for (key, spec) in self.missing.iter().filter_map(|(key, spec)| Some((key, spec.as_ref()?))) {
             let entry = by_shape.entry(&spec.shape);
             entry.or_insert_with(|| Candidates::of(&spec.shape)).missing.push(key.clone());
         }
@@ -87,11 +90,12 @@ impl Difference {
 
     /// The difference for machines: every key, nothing folded.
     pub fn to_json(&self) -> Value {
-        let keys = |keys: &[(Key, TensorSpec)]| -> Vec<Value> {
-            keys.iter()
-                .map(|(key, spec)| json!({ "key": &**key, "dtype": spec.dtype.name(), "shape": spec.shape }))
-                .collect()
-        };
+        let told = |key: &Key, spec: &TensorSpec| json!({ "key": &**key, "dtype": spec.dtype.name(), "shape": spec.shape });
+        let missing = self.missing.iter().map(|(key, spec)| match spec {
+            Some(spec) => told(key, spec),
+            None => json!({ "key": &**key }),
+        });
+        let unexpected = self.unexpected.iter().map(|(key, spec)| told(key, spec));
         let mismatches = |mismatches: &[Mismatch]| -> Vec<Value> {
             let one = |found: &Mismatch| {
                 json!({
@@ -109,8 +113,8 @@ impl Difference {
         json!({
             "equal": self.is_empty(),
             "same": self.same,
-            "missing": keys(&self.missing),
-            "unexpected": keys(&self.unexpected),
+            "missing": missing.collect::<Vec<_>>(),
+            "unexpected": unexpected.collect::<Vec<_>>(),
             "shape": mismatches(&self.shape),
             "dtype": mismatches(&self.dtype),
             "order_differs": self.order_differs,
@@ -127,6 +131,30 @@ impl Difference {
             && self.shape.is_empty()
             && self.dtype.is_empty()
     }
+}
+
+/// The one prefix that all unexpected keys have in the place of another one of all missing keys, as
+/// (unexpected, missing) without the last dot, where that is how they differ: `module` and nothing.
+pub fn moved_prefix(difference: &Difference) -> Option<(String, String)> {
+    let missing: Vec<&str> = difference.missing.iter().map(|(key, _)| &**key).collect();
+    let unexpected: HashSet<&str> = difference.unexpected.iter().map(|(key, _)| &**key).collect();
+    let first = *missing.first()?;
+    if missing.len() != unexpected.len() {
+        return None;
+    }
+    // The first missing key ends like some unexpected one, from the start of a segment on.
+    let starts = std::iter::once(0).chain(first.match_indices('.').map(|(at, _)| at + 1));
+    let mut ways = starts.flat_map(|at| {
+        let (to, rest) = first.split_at(at);
+        let ends = unexpected.iter().filter_map(move |key| key.strip_suffix(rest));
+        ends.filter(|from| from.is_empty() || from.ends_with('.')).map(move |from| (from, to))
+    });
+    let fits = |(from, to): &(&str, &str)| {
+        let old = |key: &str| Some(format!("{from}{}", key.strip_prefix(to)?));
+        missing.iter().all(|key| old(key).is_some_and(|old| unexpected.contains(old.as_str())))
+    };
+    let (from, to) = ways.find(fits)?;
+    Some((from.trim_end_matches('.').to_owned(), to.trim_end_matches('.').to_owned()))
 }
 
 fn is_object(spec: &TensorSpec) -> bool {
@@ -163,6 +191,28 @@ mod tests {
     }
 
     #[test]
+    fn a_prefix_that_moved_is_found() {
+        let one = |name: &str| (name.to_owned(), Dtype::F32, [1u64]);
+        let moved = |old: &[&str], new: &[&str]| {
+            let set = |names: &[&str]| {
+                let keys: Vec<(String, Dtype, [u64; 1])> = names.iter().map(|name| one(name)).collect();
+                keyset(
+                    &keys.iter().map(|(key, dtype, shape)| (&**key, *dtype, &shape[..])).collect::<Vec<_>>(),
+                )
+            };
+            moved_prefix(&Difference::new(&set(old), &set(new)))
+        };
+        let some = |from: &str, to: &str| Some((from.to_owned(), to.to_owned()));
+        assert_eq!(moved(&["module.a.w", "module.b.w"], &["a.w", "b.w"]), some("module", ""));
+        assert_eq!(moved(&["a.w", "b.w"], &["model.a.w", "model.b.w"]), some("", "model"));
+        assert_eq!(
+            moved(&["enc.l.a.w", "enc.l.b.w", "same"], &["dec.a.w", "dec.b.w", "same"]),
+            some("enc.l", "dec")
+        );
+        assert_eq!(moved(&["a.w", "b.w"], &["c.w", "d.w"]), None);
+    }
+
+    #[test]
     fn each_key_is_of_one_kind() {
         let checkpoint = keyset(&[
             ("same", Dtype::F32, &[2]),
@@ -178,10 +228,8 @@ mod tests {
             ("big", Dtype::F16, &[7]),
         ]);
         let found = Difference::new(&checkpoint, &model);
-        let names =
-            |keys: &[(Key, TensorSpec)]| keys.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>();
-        assert_eq!(names(&found.missing), ["new"]);
-        assert_eq!(names(&found.unexpected), ["old", "gone"]);
+        assert_eq!(found.missing.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["new"]);
+        assert_eq!(found.unexpected.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["old", "gone"]);
         assert_eq!(found.shape.iter().map(|found| &*found.key).collect::<Vec<_>>(), ["big"]);
         assert_eq!(found.dtype.iter().map(|found| &*found.key).collect::<Vec<_>>(), ["half"]);
         assert_eq!((found.same, found.order_differs, found.is_empty()), (1, true, false));

@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 
 use crate::tensor::TensorSpec;
 
-pub use difference::{Candidates, Difference, Mismatch, Shown};
+pub use difference::{Candidates, Difference, Mismatch, Shown, moved_prefix};
 pub(crate) use fold::index_text;
 pub use fold::{Folded, fold, fold_specs};
 pub use nearest::{nearest, nearest_word};
@@ -32,6 +32,8 @@ pub enum Role {
 pub struct KeyInfo {
     /// The dtype and shape.
     pub spec: TensorSpec,
+    /// Whether they are known: the text of a loading error names missing keys and says no more of them.
+    pub is_told: bool,
     /// Parameter or buffer, where whoever wrote the key set knew.
     pub role: Option<Role>,
     /// The key whose tensor this is another name of.
@@ -40,7 +42,7 @@ pub struct KeyInfo {
 
 impl From<TensorSpec> for KeyInfo {
     fn from(spec: TensorSpec) -> Self {
-        KeyInfo { spec, role: None, tied: None }
+        KeyInfo { spec, is_told: true, role: None, tied: None }
     }
 }
 

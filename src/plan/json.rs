@@ -48,6 +48,7 @@ impl Plan {
             .collect();
         let counts = self.counts();
         let left: Vec<&str> = self.left.iter().map(|key| &**key).collect();
+        let untold: Vec<&str> = self.untold.iter().map(|key| &**key).collect();
         let assertions: Vec<Value> = self
             .assertions
             .iter()
@@ -73,6 +74,7 @@ impl Plan {
             "statements": statements,
             "outputs": outputs,
             "left": left,
+            "untold": untold,
             "assertions": assertions,
             "unproved": unproved,
             "counts": {

@@ -172,6 +172,7 @@ fn put_over(plan: &Plan, keys: KeySet, prefix: &Prefix) -> Result<Plan, String> 
         outputs,
         applied: Vec::new(),
         left: Vec::new(),
+        untold: Vec::new(),
         unproved: Vec::new(),
     })
 }

@@ -74,7 +74,8 @@ impl Planner<'_> {
                 let options = self.options(clause, pattern, &way, &key, &spec);
                 let built = options.and_then(|options| {
                     let inputs = [(&*key, &spec)];
-                    let inputs = if self.target.is_some() { &inputs[..] } else { &[] };
+                    let is_told = |target: &KeySet| target.get(&key).is_some_and(|info| info.is_told);
+                    let inputs = if self.target.is_some_and(is_told) { &inputs[..] } else { &[] };
                     let (formula, output, any_dtype) = (None, None, clause.any_dtype);
                     let call = Call { inputs, outputs: 1, options: &options, formula, output, any_dtype };
                     self.build(statement, &call, &[], clause.span)

@@ -47,6 +47,7 @@ pub struct Plan {
     outputs: Vec<Output>,
     applied: Vec<Applied>,
     left: Vec<Key>,
+    untold: Vec<Key>,
     assertions: Vec<Assertion>,
     unproved: Vec<Unproved>,
 }
@@ -156,6 +157,7 @@ pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&
             outputs: outcome.outputs,
             applied: planner.applied,
             left: outcome.left,
+            untold: outcome.untold,
             assertions: planner.assertions,
             arena,
         }
@@ -210,6 +212,11 @@ impl Plan {
     /// The target's keys that `leave` keeps out.
     pub fn left(&self) -> &[Key] {
         &self.left
+    }
+
+    /// Keys of the output whose dtype and shape the target does not tell: nothing was compared there.
+    pub fn untold(&self) -> &[Key] {
+        &self.untold
     }
 
     /// The values to check while applying.

@@ -42,6 +42,12 @@ impl Plan {
                 counted(self.assertions.len(), "tensor")
             );
         }
+        if !self.untold.is_empty() {
+            let _ = writeln!(text, "\nnot checked, for the target does not tell their dtypes and shapes:");
+            for line in lines(&fold(self.untold.iter().map(|key| &**key))) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
         if self.target.is_none() {
             let _ = writeln!(text, "\nno target: nothing shows that a model will load the result");
         }

@@ -19,6 +19,8 @@ const EXAMPLES: usize = 4;
 pub(super) struct Outcome {
     pub outputs: Vec<Output>,
     pub left: Vec<Key>,
+    /// Keys whose dtype and shape the target does not tell.
+    pub untold: Vec<Key>,
 }
 
 impl Planner<'_> {
@@ -31,16 +33,17 @@ impl Planner<'_> {
             .map(|(_, entry)| Output { key: entry.key.clone(), expr: entry.expr, tied: self.is_tied(entry) })
             .collect();
         let Some(target) = self.target else {
-            return Outcome { outputs, left: Vec::new() };
+            return Outcome { outputs, ..Outcome::default() };
         };
         let left = self.left(target);
         let mut missing: Vec<(&Key, &KeyInfo)> = Vec::new();
-        let mut fit = 0;
+        let (mut fit, mut untold) = (0, Vec::new());
         for (key, info) in target.iter() {
             if left.contains(key) {
                 continue;
             }
             match self.state.find(key) {
+                Some(_) if !info.is_told => untold.push(key.clone()),
                 Some(id) => {
                     let have = self.arena.spec(self.state.entry(id).expr).clone();
                     fit += usize::from(self.compare(key, &have, &info.spec));
@@ -64,6 +67,7 @@ impl Planner<'_> {
         outputs.sort_by_key(|output| target.keys.get_index_of(&output.key).unwrap_or(usize::MAX));
         Outcome {
             outputs,
+            untold,
             left: target.iter().map(|(key, _)| key).filter(|key| left.contains(*key)).cloned().collect(),
         }
     }
@@ -127,7 +131,7 @@ impl Planner<'_> {
     ) {
         let facts = format!("{fit} of the target's {} keys fit ({})", target.len(), target.origin);
         if !unexpected.is_empty() {
-            let keys = unexpected.iter().map(|(key, spec)| (&**key, spec));
+            let keys = unexpected.iter().map(|(key, spec)| (&**key, Some(spec)));
             let kind = ProblemKind::Unexpected { count: unexpected.len() };
             let mut problem = Problem::new(kind, None)
                 .note(facts.clone())
@@ -150,7 +154,7 @@ impl Planner<'_> {
             self.problems.push(problem.help("`rename` each to its name in the model, or `drop` it"));
         }
         if !missing.is_empty() {
-            let keys = missing.iter().map(|(key, info)| (&***key, &info.spec));
+            let keys = missing.iter().map(|(key, info)| (&***key, info.is_told.then_some(&info.spec)));
             let kind = ProblemKind::Missing { count: missing.len() };
             let problem = Problem::new(kind, None)
                 .note(facts)
@@ -159,7 +163,7 @@ impl Planner<'_> {
                 "`rename` what it was before, `fill` it, or `leave` it to the model's own initial value",
             ));
         }
-        if missing.is_empty() || unexpected.is_empty() {
+        if !missing.iter().any(|(_, info)| info.is_told) || unexpected.is_empty() {
             return;
         }
         let examples = self.examples(missing, unexpected);
@@ -266,16 +270,19 @@ fn side_by_side(
     }
 }
 
-/// Keys, folded, each with its spec.
-fn listing<'k>(title: &str, keys: impl Iterator<Item = (&'k str, &'k TensorSpec)>) -> String {
-    let keys: Vec<(&str, &TensorSpec)> = keys.collect();
+/// Keys, folded, each with its spec where that is told.
+fn listing<'k>(title: &str, keys: impl Iterator<Item = (&'k str, Option<&'k TensorSpec>)>) -> String {
+    let keys: Vec<(&str, Option<&TensorSpec>)> = keys.collect();
     let folds = fold_specs(keys.iter().copied());
     let width = folds.iter().map(|fold| fold.pattern.chars().count()).max().unwrap_or(0).min(70);
     let mut text = format!("{title}:");
     for fold in folds.iter().take(SHOWN) {
-        let spec = keys.get(fold.first).map(|(_, spec)| spec.to_string()).unwrap_or_default();
-        let count = if fold.count > 1 { format!("  {} keys", fold.count) } else { String::new() };
-        text.push_str(&format!("\n  {:<width$}  {spec}{count}", fold.pattern));
+        let spec = keys.get(fold.first).and_then(|(_, spec)| Some(spec.as_ref()?.to_string()));
+        let (spec, count) = (
+            spec.unwrap_or_default(),
+            if fold.count > 1 { format!("  {} keys", fold.count) } else { String::new() },
+        );
+        text.push_str(format!("\n  {:<width$}  {spec}{count}", fold.pattern).trim_end());
     }
     if folds.len() > SHOWN {
         let rest: usize = folds[SHOWN..].iter().map(|fold| fold.count).sum();

@@ -8,6 +8,7 @@ mod docs;
 mod files;
 mod fmt;
 mod inverse;
+mod load_errors;
 mod pipeline;
 mod properties;
 mod readme;

@@ -33,21 +33,23 @@ impl Difference {
         }
         sections.extend(self.candidate_section(shown));
         let paired: HashSet<&[u64]> = self.paired_shapes();
-        let alone = |keys: &[(Key, TensorSpec)]| -> Vec<(Key, TensorSpec)> {
-            keys.iter().filter(|(_, spec)| !paired.contains(spec.shape.as_slice())).cloned().collect()
+        let is_alone = |spec: &TensorSpec| !paired.contains(spec.shape.as_slice());
+        let missing = self.missing.iter().filter(|(_, spec)| spec.as_ref().is_some_and(is_alone));
+        let missing: Vec<(&Key, Option<&TensorSpec>)> =
+            missing.map(|(key, spec)| (key, spec.as_ref())).collect();
+        let untold = self.missing.iter().filter(|(_, spec)| spec.is_none());
+        let untold: Vec<(&Key, Option<&TensorSpec>)> = untold.map(|(key, _)| (key, None)).collect();
+        let unexpected = self.unexpected.iter().filter(|(_, spec)| is_alone(spec));
+        let unexpected: Vec<(&Key, Option<&TensorSpec>)> =
+            unexpected.map(|(key, spec)| (key, Some(spec))).collect();
+        // Where no shape of a missing key is told, none can be said to be like that of an unexpected one.
+        let unexpected_why = match untold.len() == self.missing.len() && !untold.is_empty() {
+            true => "unexpected",
+            false => "unexpected, and no missing key has its shape",
         };
-        sections.extend(key_section(
-            "missing",
-            "no unexpected key has its shape",
-            &alone(&self.missing),
-            shown,
-        ));
-        sections.extend(key_section(
-            "unexpected",
-            "no missing key has its shape",
-            &alone(&self.unexpected),
-            shown,
-        ));
+        sections.extend(key_section("missing, and nothing tells their shapes", &untold, shown));
+        sections.extend(key_section("missing, and no unexpected key has its shape", &missing, shown));
+        sections.extend(key_section(unexpected_why, &unexpected, shown));
         sections.extend(mismatch_section("another shape", &self.shape, shown));
         sections.extend(mismatch_section("another dtype", &self.dtype, shown));
         sections.push(self.summary());
@@ -67,7 +69,8 @@ impl Difference {
 
     fn paired_shapes(&self) -> HashSet<&[u64]> {
         let unexpected: HashSet<&[u64]> = self.unexpected.iter().map(|(_, spec)| &*spec.shape).collect();
-        self.missing.iter().map(|(_, spec)| &*spec.shape).filter(|shape| unexpected.contains(shape)).collect()
+        let missing = self.missing.iter().filter_map(|(_, spec)| Some(&*spec.as_ref()?.shape));
+        missing.filter(|shape| unexpected.contains(shape)).collect()
     }
 
     fn candidate_section(&self, shown: Shown<'_>) -> Option<Vec<String>> {
@@ -126,16 +129,17 @@ impl Difference {
     }
 }
 
-fn key_section(word: &str, why: &str, keys: &[(Key, TensorSpec)], shown: Shown<'_>) -> Option<Vec<String>> {
+fn key_section(title: &str, keys: &[(&Key, Option<&TensorSpec>)], shown: Shown<'_>) -> Option<Vec<String>> {
     if keys.is_empty() {
         return None;
     }
     let mut table = Table::new();
-    for line in fold_keys(keys.iter().map(|(key, spec)| (&**key, spec)), shown.all) {
-        let spec = keys.get(line.first).map(|(_, spec)| spec.to_string()).unwrap_or_default();
+    for line in fold_keys(keys.iter().map(|(key, spec)| (&***key, spec)), shown.all) {
+        let spec =
+            keys.get(line.first).and_then(|(_, spec)| Some(spec.as_ref()?.to_string())).unwrap_or_default();
         table.row([printable(&line.pattern), spec, count_text(&line)]);
     }
-    let mut lines = vec![format!("{word}, and {why}: {}", counted(keys.len(), "key"))];
+    let mut lines = vec![format!("{title}: {}", counted(keys.len(), "key"))];
     lines.extend(cut(table.lines("  "), shown));
     Some(lines)
 }
