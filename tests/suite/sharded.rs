@@ -129,8 +129,8 @@ fn a_larger_tensor_has_a_shard_of_its_own() {
     folder.tensors("in.safetensors", "a u8 [1] 1\nb u8 [4] 1 2 3 4\nc u8 [1] 2\nd u8 [1] 3");
     folder.write("r.rules", "");
     done(&folder, &["in.safetensors", "-o", "out/", "--max-shard-size", "2"]);
-    assert_eq!(lines(&folder, &shard("out", 1, 3)), "a u8 [1] 1\nc u8 [1] 2\n");
-    assert_eq!(lines(&folder, &shard("out", 2, 3)), "b u8 [4] 1 2 3 4\n");
+    assert_eq!(lines(&folder, &shard("out", 1, 3)), "b u8 [4] 1 2 3 4\n");
+    assert_eq!(lines(&folder, &shard("out", 2, 3)), "a u8 [1] 1\nc u8 [1] 2\n");
     assert_eq!(lines(&folder, &shard("out", 3, 3)), "d u8 [1] 3\n");
 }
 
