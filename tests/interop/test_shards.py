@@ -175,6 +175,9 @@ def test_killed_at_any_moment_it_leaves_the_old_set_or_the_new_one(rules, tmp_pa
         return [binary(), "--rules", rule, sets[which], "-o", f"{out}/", "--max-shard-size", str(sizes[which]),
                 "--no-target", "--force", "--quiet"]
 
+    def shards_of(folder):
+        return [name for name in os.listdir(folder) if name.endswith(".safetensors")]
+
     def state():
         loaded = load(out)
         values = {float(value) for tensor in loaded.values() for value in (tensor.min(), tensor.max())}
@@ -188,10 +191,15 @@ def test_killed_at_any_moment_it_leaves_the_old_set_or_the_new_one(rules, tmp_pa
     moments, found, generator = 17, [], random.Random(str(counts))
     now = 1
     for moment in range(moments):
+        before = shards_of(out)
         process = subprocess.Popen(command(1 - now))
-        # Half of them near the end, where files get their names.
-        at = generator.uniform(0, took) if moment % 2 else generator.uniform(0.7 * took, 1.05 * took)
-        time.sleep(at)
+        if moment % 2:
+            time.sleep(generator.uniform(0, took))
+        else:
+            # From the first change of names on, which is over in a few milliseconds.
+            while shards_of(out) == before and process.poll() is None:
+                pass
+            time.sleep(generator.uniform(0, 0.004))
         process.send_signal(signal.SIGKILL)
         process.wait()
         after = state()
