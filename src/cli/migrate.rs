@@ -88,8 +88,8 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         sync: !args.no_sync,
     };
     place.check(&placement)?;
-    let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, beside } = &prepared;
+    let prepared = prepare(&args.plan, place.holds_several_dicts())?;
+    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -128,7 +128,8 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    let done = Done { plans, checkpoint, beside, destinations: &destinations, reports: &reports };
+    let done =
+        Done { plans, ruled: *ruled, checkpoint, beside, destinations: &destinations, reports: &reports };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {

@@ -148,6 +148,12 @@ impl Place {
         Ok(())
     }
 
+    /// Whether the outputs can hold several dicts of tensors: safetensors files and shards hold one.
+    pub fn holds_several_dicts(&self) -> bool {
+        let mut forms = self.outputs.iter().map(|output| &output.form);
+        forms.all(|form| matches!(form, Form::File(Format::TorchZip) | Form::InPlace))
+    }
+
     /// The files of the outputs, now that the source is known.
     ///
     /// # Errors

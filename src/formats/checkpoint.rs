@@ -101,6 +101,8 @@ pub struct Checkpoint {
     pub metadata: IndexMap<String, String>,
     /// What else the file holds beside the chosen dicts.
     pub others: Vec<Other>,
+    /// Where the file holds further dicts of tensors, which may mirror a chosen one.
+    pub further_dicts: Vec<DictPath>,
     /// The optimizers whose state the file holds.
     pub optimizers: Vec<Optimizer>,
     /// The further files where several were joined; their tensors are among those of `dicts`.
@@ -153,6 +155,7 @@ impl Checkpoint {
             dicts,
             metadata: IndexMap::new(),
             others: Vec::new(),
+            further_dicts: Vec::new(),
             optimizers: Vec::new(),
             further: Vec::new(),
             sharded: None,
