@@ -102,7 +102,7 @@ impl AtomicFile {
 }
 
 /// `tempfile` puts its own path into the error; the user knows the output only.
-fn without_temporary_name(error: FormatError) -> FormatError {
+pub(super) fn without_temporary_name(error: FormatError) -> FormatError {
     match error {
         FormatError::Io { path, doing, source } => {
             let source = match source.raw_os_error() {

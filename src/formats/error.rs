@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Foreign, ShardProblem};
+use super::{Foreign, Overlap, ShardProblem};
 use crate::tensor::Dtype;
 
 /// A value that is no tensor and cannot be changed as an edit asks for.
@@ -295,37 +295,6 @@ pub enum FormatError {
         /// What does not go together.
         what: String,
     },
-}
-
-/// How two chosen dicts overlap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overlap {
-    /// They are one dict, named twice.
-    Twice,
-    /// The second lies inside the first.
-    Inside,
-    /// One dict object is, or lies in, both of them.
-    Shared,
-}
-
-impl Overlap {
-    fn what(self, first: &str, second: &str) -> String {
-        match self {
-            Overlap::Twice => format!("the dict `{first}` is named twice"),
-            Overlap::Inside => format!("the dict `{second}` lies inside `{first}`, which is named too"),
-            Overlap::Shared => {
-                format!("`{first}` and `{second}` share a dict, so one cannot change without the other")
-            }
-        }
-    }
-
-    fn help(self, first: &str) -> String {
-        match self {
-            Overlap::Twice => format!("name `{first}` once"),
-            Overlap::Inside => format!("name `{first}` alone: dicts of tensors nested in it belong to it"),
-            Overlap::Shared => format!("name `{first}` alone: what the two share changes with it"),
-        }
-    }
 }
 
 impl FormatError {

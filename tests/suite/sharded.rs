@@ -124,13 +124,43 @@ fn rules_run_over_shards_and_sizes_are_counted_anew() {
 }
 
 #[test]
+fn sharded_inputs_and_outputs_have_names_too() {
+    let folder = folder();
+    done(&folder, &["in", "-o", "more/", "--max-shard-size", "8"]);
+    folder.write("r.rules", "merge r{r}.{x} -> both.{x} over r dim 0\nrename both.c -> rest.c\n");
+    let outputs = ["-o", "both=out/", "-o", "rest=other/"];
+    let ran = migrate(&folder, &[&["r0=in", "r1=more"][..], &outputs].concat());
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(lines(&folder, &shard("out", 1, 1)), "a f32 [4] 1 2 1 2\nb f32 [4] 3 4 3 4\n");
+    assert_eq!(lines(&folder, &shard("other", 1, 1)), "c f32 [2] 5 5\n");
+    let ran = migrate(&folder, &["in", "more", "-o", "out/"]);
+    assert!(ran.stderr.contains("error[shared-key]"), "{}", ran.stderr);
+}
+
+#[test]
+fn shards_may_be_links_to_a_store() {
+    let folder = folder();
+    std::fs::create_dir(folder.path("snapshot")).unwrap();
+    for name in names(&folder, "in") {
+        std::os::unix::fs::symlink(format!("../in/{name}"), folder.path(&format!("snapshot/{name}")))
+            .unwrap();
+    }
+    let ran = migrate(&folder, &["snapshot", "-o", "in/", "--force"]);
+    assert!(ran.stderr.contains("is the input"), "{}", ran.stderr);
+    done(&folder, &["in", "-o", "out/"]);
+    done(&folder, &["out", "-o", "snapshot/", "--force"]);
+    assert!(folder.path("snapshot").join(&shard("", 1, 1)[1..]).symlink_metadata().unwrap().is_file());
+    assert_eq!(names(&folder, "in").len(), 3);
+}
+
+#[test]
 fn a_larger_tensor_has_a_shard_of_its_own() {
     let folder = Folder::new();
     folder.tensors("in.safetensors", "a u8 [1] 1\nb u8 [4] 1 2 3 4\nc u8 [1] 2\nd u8 [1] 3");
     folder.write("r.rules", "");
     done(&folder, &["in.safetensors", "-o", "out/", "--max-shard-size", "2"]);
-    assert_eq!(lines(&folder, &shard("out", 1, 3)), "a u8 [1] 1\nc u8 [1] 2\n");
-    assert_eq!(lines(&folder, &shard("out", 2, 3)), "b u8 [4] 1 2 3 4\n");
+    assert_eq!(lines(&folder, &shard("out", 1, 3)), "b u8 [4] 1 2 3 4\n");
+    assert_eq!(lines(&folder, &shard("out", 2, 3)), "a u8 [1] 1\nc u8 [1] 2\n");
     assert_eq!(lines(&folder, &shard("out", 3, 3)), "d u8 [1] 3\n");
 }
 

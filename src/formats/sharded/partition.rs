@@ -15,17 +15,18 @@ pub(super) struct Partition {
     pub(super) total_size: u64,
 }
 
-/// Fills shards in the order of the tensors, each up to `max` bytes of them, as Hugging Face's
-/// `split_torch_state_dict_into_shards` does: a tensor that is larger gets a shard of its own, and one that
-/// shares storage goes where its storage is, since files cannot share it.
+/// Fills shards in the order of the tensors, each up to `max` bytes of them, and counts them as they are full, as
+/// Hugging Face's `split_torch_state_dict_into_shards` does: a tensor that is larger gets a shard of its own, and
+/// one that shares storage goes where its storage is, since files cannot share it.
 pub(super) fn partition(output: &Output<'_>, dict: &OutputDict<'_>, max: u64) -> Partition {
     let mut shards: Vec<Vec<usize>> = Vec::new();
     let mut total_size = 0u64;
     // Where each tensor went, for those that are tied to it, and each storage.
     let mut homes: Vec<usize> = Vec::with_capacity(dict.tensors.len());
     let mut storages: HashMap<usize, usize> = HashMap::new();
-    // The shard that is being filled, and how far.
+    // The shard that is being filled, and how far; and those that are full.
     let mut open: Option<(usize, u64)> = None;
+    let mut full: Vec<usize> = Vec::new();
     for (number, tensor) in dict.tensors.iter().enumerate() {
         let (home, storage, size) = match tensor.content {
             Content::Tied { to } if output.format == Format::TorchZip => (homes.get(to).copied(), None, 0),
@@ -37,19 +38,19 @@ pub(super) fn partition(output: &Output<'_>, dict: &OutputDict<'_>, max: u64) ->
         };
         let home = home.unwrap_or_else(|| {
             total_size = total_size.saturating_add(size);
-            let (home, filled) = match open {
-                Some((shard, filled)) if size <= max && filled.saturating_add(size) <= max => {
-                    (shard, filled + size)
-                }
-                _ => {
-                    shards.push(Vec::new());
-                    (shards.len() - 1, size)
-                }
-            };
-            if size <= max {
-                open = Some((home, filled));
+            if let Some((shard, filled)) = &mut open
+                && filled.saturating_add(size) <= max
+            {
+                *filled += size;
+                return *shard;
             }
-            home
+            let new = shards.len();
+            shards.push(Vec::new());
+            match size > max {
+                true => full.push(new),
+                false => full.extend(open.replace((new, size)).map(|(shard, _)| shard)),
+            }
+            new
         });
         shards[home].push(number);
         homes.push(home);
@@ -57,6 +58,8 @@ pub(super) fn partition(output: &Output<'_>, dict: &OutputDict<'_>, max: u64) ->
             storages.entry(storage).or_insert(home);
         }
     }
+    full.extend(open.map(|(shard, _)| shard));
+    let shards = full.into_iter().map(|shard| std::mem::take(&mut shards[shard])).collect();
     Partition { shards, total_size }
 }
 

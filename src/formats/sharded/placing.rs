@@ -13,6 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
 use super::names::ShardNames;
+use crate::formats::atomic::without_temporary_name;
 use crate::formats::{FormatError, Placement, Replace};
 
 /// The staged index, over the names that shards are to have.
@@ -66,7 +67,8 @@ impl StagedShards {
             .suffix(".migrate-tmp")
             .permissions(Permissions::from_mode(0o777)) // less the umask, as for any new folder
             .tempdir_in(&parent)
-            .map_err(|error| io(without_name(&error)))?;
+            .map_err(io)
+            .map_err(without_temporary_name)?;
         let occupants = names.occupants()?;
         let shards: Vec<String> = shards.collect();
         let taken = |tag: u32| shards.iter().any(|shard| occupants.contains(&names.interim(shard, tag)));
@@ -248,13 +250,5 @@ fn parent(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
-}
-
-/// `tempfile` puts its own path into the error; the user knows the output only.
-fn without_name(error: &io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.kind().into(),
     }
 }
