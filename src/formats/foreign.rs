@@ -3,10 +3,10 @@
 /// What a file is that is no checkpoint of a kind that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// `torch.save` before 1.6, or with `_use_new_zipfile_serialization=False`.
-    LegacyTorch,
-    /// torch's first format, a tar archive.
+    /// torch's first format, a tar archive (torch 0.1).
     LegacyTar,
+    /// Another tar archive.
+    Tar,
     /// A pickle that torch did not wrap.
     Pickle,
     /// A TorchScript archive (`torch.jit.save`).
@@ -25,8 +25,8 @@ impl Foreign {
     /// What it is, as the rest of the sentence.
     pub(super) fn what(self) -> &'static str {
         match self {
-            Foreign::LegacyTorch => "a torch file of the legacy format (before torch 1.6), which is not read",
-            Foreign::LegacyTar => "a tar archive (torch's first format), which is not read",
+            Foreign::LegacyTar => "a tar archive of torch 0.1, which is not read",
+            Foreign::Tar => "a tar archive, no checkpoint",
             Foreign::Pickle => "a plain pickle, no torch file",
             Foreign::TorchScript => "a TorchScript archive, which holds code besides its tensors",
             Foreign::BigEndian => "a torch file with big-endian data, which is not read",
@@ -39,8 +39,8 @@ impl Foreign {
     /// A stable name of this kind, for programs.
     pub(super) fn code(self) -> &'static str {
         match self {
-            Foreign::LegacyTorch => "legacy-torch",
             Foreign::LegacyTar => "legacy-tar",
+            Foreign::Tar => "tar",
             Foreign::Pickle => "plain-pickle",
             Foreign::TorchScript => "torchscript",
             Foreign::BigEndian => "big-endian",
@@ -53,9 +53,11 @@ impl Foreign {
     /// What to do instead, where there is something to say.
     pub(super) fn help(self) -> Option<&'static str> {
         Some(match self {
-            Foreign::LegacyTorch | Foreign::LegacyTar => {
-                "load it and save it again with torch 1.6 or later: torch.save(torch.load(OLD, weights_only=True), NEW)"
+            Foreign::LegacyTar => {
+                "load it and save it again in torch, if you trust where it comes from (loading it executes what it \
+                 says): torch.save(torch.load(OLD, weights_only=False), NEW)"
             }
+            Foreign::Tar => "unpack it, and name the checkpoint in it",
             Foreign::Pickle => "load it with the program that wrote it, and save its tensors with torch.save",
             Foreign::TorchScript => {
                 "save the state dict of the module: torch.save(torch.jit.load(OLD).state_dict(), NEW)"

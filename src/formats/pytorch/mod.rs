@@ -1,4 +1,4 @@
-//! Torch's zip files: an archive of storages, and a pickle that says what they are.
+//! Torch's files: storages, and a pickle that says what they are; in a zip archive, or in the legacy format.
 
 mod archive;
 mod archive_writer;
@@ -9,6 +9,7 @@ mod document;
 mod edit;
 mod emit;
 mod graph;
+mod legacy;
 mod machine;
 mod opcode;
 mod optimizers;
@@ -18,6 +19,7 @@ mod tests;
 mod values;
 mod writer;
 
-pub(super) use document::{Document, open};
+pub(super) use document::{Document, open, open_legacy};
+pub(super) use legacy::is_legacy;
 pub(super) use values::check as check_edits;
 pub(super) use writer::write;

@@ -76,6 +76,14 @@ pub(super) struct StorageId {
     pub(super) nbytes: Option<u64>,
 }
 
+impl StorageId {
+    /// The bytes of one of what its size counts.
+    pub(super) fn itemsize(&self) -> Option<u64> {
+        self.nbytes?;
+        self.dtype.map_or(Some(1), Dtype::bytes)
+    }
+}
+
 /// A plain strided tensor.
 #[derive(Clone, Debug)]
 pub(super) struct Plain {
