@@ -13,7 +13,8 @@ use super::optimizer::{Optimizer, OutputOptimizer};
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
 use super::{
-    EditError, Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors,
+    EditError, Foreign, FormatError, Origin, Overlap, Produce, Progress, SourceFile, StoredTensor,
+    safetensors,
 };
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
@@ -111,6 +112,8 @@ pub struct Checkpoint {
     pub optimizers: Vec<Optimizer>,
     /// The further files where several were joined; their tensors are among those of `dicts`.
     pub further: Vec<Further>,
+    /// What the container tells of who wrote it.
+    pub origin: Origin,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -159,6 +162,7 @@ impl Checkpoint {
             others: Vec::new(),
             optimizers: Vec::new(),
             further: Vec::new(),
+            origin: Origin::default(),
             globals: Vec::new(),
             has_metadata: false,
             document: None,
@@ -236,6 +240,9 @@ pub enum EntryData {
 /// has no tensors at one of `at`; and where one of those is named twice, lies inside another, or shares
 /// a dict with it.
 pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
+    if let Some(kind) = pytorch::distributed_kind(path) {
+        return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind });
+    }
     let file = SourceFile::open(path)?;
     let checkpoint = match detect(&file)? {
         Container::Safetensors => safetensors::open(&file, limits)?,

@@ -334,7 +334,7 @@ impl FormatError {
     /// What to do instead, where there is something to say.
     pub fn help(&self) -> Option<String> {
         match self {
-            FormatError::NotACheckpoint { kind, .. } => kind.help().map(str::to_owned),
+            FormatError::NotACheckpoint { kind, path } => kind.help(path),
             FormatError::UnknownExtension { .. } => {
                 Some("end the name in .safetensors, .pt, .pth, .ckpt or .bin".to_owned())
             }

@@ -18,7 +18,7 @@ use super::optimizers;
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
 use crate::formats::{
-    Foreign, FormatError, Optimizer, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
+    Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -40,7 +40,11 @@ pub(super) struct Contents {
     pub(super) graph: Graph,
     pub(super) storages: IndexMap<String, Arc<Storage>>,
     pub(super) archive: Option<ArchiveLayout>,
+    pub(super) origin: Origin,
 }
+
+/// The records of an archive that are a word or a number about the file itself.
+const NOTES: [&str; 4] = ["version", ".format_version", ".storage_alignment", "byteorder"];
 
 /// The layout of a zip archive.
 pub(super) struct ArchiveLayout {
@@ -88,12 +92,19 @@ pub(in crate::formats) fn open_legacy(
 fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatError> {
     let path = file.path();
     let mut archive = Archive::open(file)?;
-    if archive.record("byteorder").is_some() && archive.read("byteorder", 16)? != b"little" {
+    let mut origin = Origin::default();
+    for name in NOTES {
+        if archive.record(name).is_some() {
+            let note = archive.read(name, 64)?;
+            origin.records.insert(name.to_owned(), String::from_utf8_lossy(&note).trim_end().to_owned());
+        }
+    }
+    let note = |name: &str| origin.records.get(name).map(String::as_str);
+    if note("byteorder").is_some_and(|order| order != "little") {
         return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind: Foreign::BigEndian });
     }
     // torch can be told to align to more than 64 bytes; the archive writer is not.
-    let aligned =
-        archive.record(".storage_alignment").is_none() || archive.read(".storage_alignment", 16)? == b"64";
+    let aligned = note(".storage_alignment").is_none_or(|alignment| alignment == "64");
     let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
     let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
@@ -109,12 +120,12 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
         records: archive.records.into_iter().map(|record| record.name).collect(),
         side_records,
     };
-    Ok(Contents { graph, storages, archive: Some(layout) })
+    Ok(Contents { graph, storages, archive: Some(layout), origin })
 }
 
 /// Makes a checkpoint of what a file holds.
 fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
-    let Contents { graph, storages, archive } = contents;
+    let Contents { graph, storages, archive, origin } = contents;
     let dicts = choose::choose(&graph, at, path)?;
     let optimizers = optimizers::find(&graph);
     let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
@@ -127,6 +138,7 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
     checkpoint.others = dicts::others(graph, &places);
     checkpoint.globals = globals(graph);
+    checkpoint.origin = origin;
     checkpoint.optimizers = document.list_optimizers()?;
     checkpoint.document = Some(Arc::new(document));
     Ok(checkpoint)

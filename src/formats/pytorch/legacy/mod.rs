@@ -20,7 +20,7 @@ use super::graph::{Graph, NodeId};
 use super::machine;
 use super::opcode::{BINPERSID, LONG, LONG1};
 use super::tensors::{self, StorageId};
-use crate::formats::{Extent, Foreign, FormatError, Limits, SourceFile, Storage};
+use crate::formats::{Extent, Foreign, FormatError, Limits, Origin, SourceFile, Storage};
 
 /// The magic number 0x1950a86a20f9469cfc6c, as the pickle of protocol 2 and later has it.
 const MAGIC: &[u8] = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19";
@@ -75,7 +75,7 @@ pub(super) fn read(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, 
     let keys = storage_keys(&keys).ok_or_else(|| reader.wrong("has no list of the keys of its storages"))?;
     let ids = storage_ids(&graph).map_err(|what| reader.wrong(&what))?;
     let storages = reader.storages(&keys, &ids)?;
-    Ok(Contents { graph, storages, archive: None })
+    Ok(Contents { graph, storages, archive: None, origin: Origin { legacy: true, ..Origin::default() } })
 }
 
 /// The keys in the last pickle, which is a list of texts.
