@@ -60,7 +60,14 @@ impl Checkpoint {
             let values = pytorch::look::values(document, name);
             Settings { name: name.to_owned(), values }
         });
-        all.filter(|settings| !settings.values.is_empty()).collect()
+        // Not where that is the dict of tensors itself, or a tensor's name.
+        let is_beside = |name: &str| self.others.iter().any(|other| other.path == name);
+        all.filter(|settings| !settings.values.is_empty() && is_beside(&settings.name)).collect()
+    }
+
+    /// The keys of a dict in the root dict of a torch file; none where it is something else.
+    pub fn keys_of(&self, name: &str) -> Vec<String> {
+        self.document.as_ref().map(|document| pytorch::look::keys(document, name)).unwrap_or_default()
     }
 
     /// What `migrate` has noted in the file, as JSON text.

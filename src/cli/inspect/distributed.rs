@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::modules::{Tensor, Total};
-use super::summary::{dtype_lines, joined, module_lines, section, totals_json};
+use super::summary::{by_dtype, dtype_lines, joined, module_lines, section, totals_json};
 use crate::diagnostic::printable;
 use crate::formats::{Distributed, Foreign, Saved};
 use crate::quantity::{counted, size, thousands};
@@ -37,6 +37,9 @@ pub(super) fn to_text(checkpoint: &Distributed, keys: bool, depth: Option<usize>
     let elements = counted(total.elements, "element");
     let count = thousands(total.tensors as u64);
     table.row(["tensors".to_owned(), format!("{count}, {elements}, {}", size(total.bytes))]);
+    if let [(dtype, _)] = by_dtype(&tensors).iter().collect::<Vec<_>>().as_slice() {
+        table.row(["dtype", dtype.name()]);
+    }
     let mut head = vec![printable(&checkpoint.path.display().to_string())];
     head.extend(table.lines("  "));
     let mut sections = vec![head];
@@ -102,4 +105,56 @@ pub(super) fn to_json(checkpoint: &Distributed, keys: bool, depth: Option<usize>
         }
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::{Dtype, TensorSpec};
+
+    #[test]
+    fn what_was_saved_is_shown_with_the_way_out() {
+        let tensor = |key: String, shape: &[u64]| {
+            let spec = Some(TensorSpec::new(Dtype::Bf16, shape.to_vec()));
+            Saved { key, spec, what: "tensor" }
+        };
+        let mut entries: Vec<Saved> =
+            (0..4).map(|layer| tensor(format!("model.layers.{layer}.weight"), &[64, 64])).collect();
+        entries.push(tensor("model.head.weight".to_owned(), &[10, 64]));
+        let what = "a value that is no tensor";
+        entries.push(Saved { key: "epoch\u{1b}".to_owned(), spec: None, what });
+        let mut checkpoint = Distributed {
+            path: "runs/step 100".into(),
+            files: 8,
+            bytes: 40_000,
+            version: Some("1.0.0".to_owned()),
+            entries,
+            kind: Foreign::Distributed,
+        };
+        insta::assert_snapshot!(to_text(&checkpoint, false, None), @r"
+runs/step 100
+  folder   distributed checkpoint of torch: 8 files of tensors, 40.0 kB in all
+  version  1.0.0
+  tensors  5, 17,024 elements, 34.0 kB
+  dtype    bf16
+
+modules           tensors  elements     size
+  model                 5    17,024  34.0 kB
+    layers.{0…3}        4    16,384  32.7 kB
+    head                1       640   1.2 kB
+
+what else was saved
+  epoch\u{1b}  a value that is no tensor
+
+its tensors lie in pieces: to migrate it, make one file of it first
+  python -m torch.distributed.checkpoint.format_utils dcp_to_torch 'runs/step 100' out.pt
+");
+        assert!(to_text(&checkpoint, true, None).contains("\n  model.head.weight      bf16 [10, 64]\n"));
+        let json = to_json(&checkpoint, true, Some(1));
+        assert_eq!(json["modules"][0]["elements"], 4 * 64 * 64 + 640);
+        assert_eq!(json["keys"][4]["shape"], json!([10, 64]));
+        checkpoint.kind = Foreign::DistributedLightning;
+        let text = to_text(&checkpoint, false, None);
+        assert!(text.contains("consolidate_checkpoint 'runs/step 100' --output_file out.ckpt"), "{text}");
+    }
 }

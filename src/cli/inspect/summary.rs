@@ -147,17 +147,21 @@ impl Inspected<'_> {
         };
         let mut table = Table::new();
         for other in self.checkpoint.others.iter().filter(|other| !is_told(other)) {
-            table.row([printable(&other.path), printable(&other.what)]);
+            let mut what = printable(&other.what);
+            let keys = self.checkpoint.keys_of(&other.path);
+            if !keys.is_empty() && what.starts_with("dict of ") && !what.ends_with("tensors") {
+                what += &format!(": {}", shortened(&printable(&keys.join(", "))));
+            }
+            table.row([printable(&other.path), what]);
         }
         section("what else the file holds", table.lines("  "))
     }
 
     fn metadata_lines(&self) -> Vec<String> {
         let mut table = Table::new();
-        for (name, text) in &self.checkpoint.metadata {
-            let short: String = text.chars().take(60).collect();
-            let dots = if short.len() < text.len() { "…" } else { "" };
-            table.row([printable(name), format!("{}{dots}", printable(&short))]);
+        let is_told = |name: &str| name == "migrate" && self.record().is_some();
+        for (name, text) in self.checkpoint.metadata.iter().filter(|item| !is_told(item.0)) {
+            table.row([printable(name), printable(&shortened(text))]);
         }
         section("metadata", table.lines("  "))
     }
@@ -173,6 +177,13 @@ impl Inspected<'_> {
         // The list is the one thing in which nothing may be hidden.
         if table.is_empty() { Vec::new() } else { [vec![title.to_owned()], table.lines("  ")].concat() }
     }
+}
+
+/// The beginning of a text that may be long.
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    short + dots
 }
 
 /// Sections with an empty line between them.

@@ -22,6 +22,14 @@ pub(in crate::formats) fn text(document: &Document, key: &str) -> Option<String>
     graph.text(value).map(|text| text.into_owned())
 }
 
+/// The keys of the dict under a key of the root dict.
+pub(in crate::formats) fn keys(document: &Document, key: &str) -> Vec<String> {
+    let graph = &document.graph;
+    let value = graph.is_dict(graph.root).then(|| graph.item(graph.root, key)).flatten();
+    let items = value.filter(|&value| graph.is_dict(value)).and_then(|value| items(graph, value));
+    items.unwrap_or_default().into_iter().take(MAX_VALUES).map(|item| item.0).collect()
+}
+
 /// The values in the dict or object under a key of the root dict, with the keys that lead to each.
 pub(in crate::formats) fn values(document: &Document, key: &str) -> Vec<Other> {
     let graph = &document.graph;

@@ -3,5 +3,6 @@
 mod distributed;
 mod files;
 mod legacy;
+mod look;
 mod pickles;
 mod several;
