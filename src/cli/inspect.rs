@@ -1,7 +1,9 @@
 //! `migrate inspect`: what a checkpoint file holds.
 
+mod distributed;
 mod globals;
 mod modules;
+mod optimizers;
 mod summary;
 
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use crate::keyset::{Key, KeyInfo, KeySet, Role};
 use super::target::tied_keys;
 use super::{Exit, Failure, Terminal};
 
-use modules::{Tensor, Total};
+use modules::Tensor;
 
 /// Shows what a checkpoint holds: tensors, dtypes, sizes, and all else
 ///
@@ -34,6 +36,9 @@ pub struct InspectArgs {
     /// Every key with its dtype and shape
     #[arg(long)]
     pub keys: bool,
+    /// How many levels of modules; without it, as many as fit a screen
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "keys")]
+    pub depth: Option<u8>,
 }
 
 /// Runs `migrate inspect`.
@@ -42,16 +47,25 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let checkpoint = formats::open(&args.checkpoint, args.at.as_deref().as_slice(), &Limits::default())?;
-    let bytes =
-        checkpoint.files().map(|file| std::fs::metadata(file).map_or(0, |metadata| metadata.len())).sum();
-    let inspected = Inspected::new(&checkpoint, bytes);
-    if args.json {
-        let value = inspected.to_json(args.keys);
-        terminal.print(&format!("{value:#}\n"))?;
+    let limits = Limits::default();
+    let depth = args.depth.map(usize::from);
+    let found = if args.at.is_none() { formats::open_distributed(&args.checkpoint, &limits)? } else { None };
+    let shown = if let Some(found) = found {
+        match args.json {
+            true => format!("{:#}\n", distributed::to_json(&found, args.keys, depth)),
+            false => distributed::to_text(&found, args.keys, depth),
+        }
     } else {
-        terminal.print(&inspected.to_text(args.keys))?;
-    }
+        let checkpoint = formats::open(&args.checkpoint, args.at.as_deref().as_slice(), &limits)?;
+        let sizes = checkpoint.files().map(|file| std::fs::metadata(file).map_or(0, |found| found.len()));
+        let bytes = sizes.sum();
+        let inspected = Inspected { depth, ..Inspected::new(&checkpoint, bytes) };
+        match args.json {
+            true => format!("{:#}\n", inspected.to_json(args.keys)),
+            false => inspected.to_text(args.keys),
+        }
+    };
+    terminal.print(&shown)?;
     Ok(Exit::Done)
 }
 
@@ -61,11 +75,14 @@ struct Inspected<'a> {
     /// The size of the file, or of all shards.
     bytes: u64,
     keys: KeySet,
+    /// How many levels of modules are shown; as many as fit, where absent.
+    depth: Option<usize>,
 }
 
 impl<'a> Inspected<'a> {
     fn new(checkpoint: &'a Checkpoint, bytes: u64) -> Self {
-        Inspected { checkpoint, bytes, keys: tied_keys(checkpoint, checkpoint.main_dict()) }
+        let keys = tied_keys(checkpoint, checkpoint.main_dict());
+        Inspected { checkpoint, bytes, keys, depth: None }
     }
 
     /// The tensors; one that is tied to another has no bytes of its own.
@@ -79,6 +96,7 @@ impl<'a> Inspected<'a> {
     fn format_name(&self) -> &'static str {
         match self.checkpoint.format {
             Format::Safetensors => "safetensors",
+            Format::TorchZip if self.checkpoint.origin.legacy => "torch legacy",
             Format::TorchZip => "torch zip",
         }
     }
@@ -91,7 +109,7 @@ impl<'a> Inspected<'a> {
     /// The version of Lightning that wrote the file.
     fn lightning(&self) -> Option<&str> {
         let version = self.checkpoint.others.iter().find(|other| other.path == "pytorch-lightning_version");
-        version.map(|other| other.what.trim_matches('"'))
+        version.and_then(|other| other.what.strip_prefix('"')?.strip_suffix('"'))
     }
 
     /// The globals that torch's own allow-list does not have.
@@ -110,12 +128,6 @@ impl<'a> Inspected<'a> {
     fn to_json(&self, keys: bool) -> Value {
         let checkpoint = self.checkpoint;
         let tensors = self.tensors();
-        let total = Total::of(tensors.iter().copied());
-        let mut dtypes = Map::new();
-        for (dtype, total) in summary::by_dtype(&tensors) {
-            let total = json!({ "tensors": total.tensors, "elements": total.elements, "bytes": total.bytes });
-            dtypes.insert(dtype.name().to_owned(), total);
-        }
         let pairs = |pairs: &mut dyn Iterator<Item = (String, String)>, names: [&str; 2]| -> Vec<Value> {
             pairs.map(|(first, second)| json!({ names[0]: first, names[1]: second })).collect()
         };
@@ -129,11 +141,11 @@ impl<'a> Inspected<'a> {
             "file_bytes": self.bytes,
             "shards": self.shards(),
             "at": checkpoint.main_dict().at.to_string(),
-            "tensors": total.tensors,
-            "elements": total.elements,
-            "bytes": total.bytes,
+            "torch": { "layout": checkpoint.origin.torch(), "records": checkpoint.origin.records },
             "lightning": self.lightning(),
-            "dtypes": dtypes,
+            "migrated": self.record(),
+            "settings": self.settings_json(),
+            "optimizers": optimizers::to_json(&checkpoint.optimizers),
             "tied": pairs(&mut tied, ["key", "to"]),
             "opaque": pairs(&mut opaque, ["key", "what"]),
             "others": pairs(&mut others, ["path", "what"]),
@@ -141,10 +153,29 @@ impl<'a> Inspected<'a> {
             "globals": checkpoint.globals,
             "globals_not_allowed": self.odd_globals().collect::<Vec<_>>(),
         });
-        if let (true, Value::Object(all)) = (keys, &mut value) {
-            all.insert("keys".to_owned(), self.keys.iter().map(|(key, info)| key_json(key, info)).collect());
+        if let Value::Object(all) = &mut value {
+            all.extend(summary::totals_json(&tensors, self.depth));
+            if keys {
+                let keys = self.keys.iter().map(|(key, info)| key_json(key, info));
+                all.insert("keys".to_owned(), keys.collect());
+            }
         }
         value
+    }
+
+    /// What `migrate` has noted in the file.
+    fn record(&self) -> Option<Value> {
+        let record: Value = serde_json::from_str(&self.checkpoint.record()?).ok()?;
+        record.is_object().then_some(record)
+    }
+
+    fn settings_json(&self) -> Value {
+        let mut all = Map::new();
+        for settings in self.checkpoint.settings() {
+            let values = settings.values.into_iter().map(|value| (value.path, Value::String(value.what)));
+            all.insert(settings.name, Value::Object(values.collect()));
+        }
+        Value::Object(all)
     }
 }
 

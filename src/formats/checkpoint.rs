@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use super::join::Further;
 use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
-use super::{EditError, FormatError, Sharded, StoredTensor, safetensors};
+use super::{EditError, FormatError, Origin, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
@@ -18,7 +18,8 @@ use crate::tensor::TensorSpec;
 pub enum Format {
     /// A JSON header and one buffer of tensors.
     Safetensors,
-    /// The zip archive that `torch.save` writes since torch 1.6.
+    /// The zip archive that `torch.save` writes since torch 1.6. What was read from its legacy format counts
+    /// as this one, which is what it is written as.
     TorchZip,
 }
 
@@ -109,6 +110,8 @@ pub struct Checkpoint {
     pub further: Vec<Further>,
     /// Its index, where it is sharded.
     pub sharded: Option<Sharded>,
+    /// What the container tells of who wrote it.
+    pub origin: Origin,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -159,6 +162,7 @@ impl Checkpoint {
             optimizers: Vec::new(),
             further: Vec::new(),
             sharded: None,
+            origin: Origin::default(),
             globals: Vec::new(),
             has_metadata: false,
             document: None,

@@ -116,6 +116,14 @@ pub enum FormatError {
         /// What is missing or too much.
         what: String,
     },
+    /// A legacy torch file that is not as torch wrote them.
+    #[error("`{}` is a legacy torch file that {what}", path.display())]
+    Legacy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, as the rest of the sentence.
+        what: String,
+    },
     /// Bytes that are not those that were written.
     #[error(
         "`{}`: the data of entry `{entry}` is damaged (its CRC is {found:08x}, {recorded:08x} was recorded)",
@@ -132,10 +140,12 @@ pub enum FormatError {
         found: u32,
     },
     /// A pickle that is damaged, hostile, or uses what cannot be kept.
-    #[error("`{}`: data.pkl at byte {offset} ({opcode}): {what}", path.display())]
+    #[error("`{}`: {part} at byte {offset} ({opcode}): {what}", path.display())]
     Pickle {
         /// The file.
         path: PathBuf,
+        /// Which pickle of the file.
+        part: &'static str,
         /// The opcode at which reading stopped.
         opcode: String,
         /// Its offset.
@@ -301,7 +311,7 @@ impl FormatError {
     /// What to do instead, where there is something to say.
     pub fn help(&self) -> Option<String> {
         match self {
-            FormatError::NotACheckpoint { kind, .. } => kind.help().map(str::to_owned),
+            FormatError::NotACheckpoint { kind, path } => kind.help(path),
             FormatError::UnknownExtension { .. } => {
                 Some(
                     "end the name in .safetensors, .pt, .pth, .ckpt or .bin; for shards, name a folder (`out/`) or an \
@@ -362,6 +372,7 @@ impl FormatError {
             FormatError::Zip { .. } => "damaged-zip",
             FormatError::Record { .. } => "bad-record",
             FormatError::NotTorch { .. } => "not-torch",
+            FormatError::Legacy { .. } => "bad-legacy",
             FormatError::Crc { .. } => "crc-mismatch",
             FormatError::Pickle { .. } => "bad-pickle",
             FormatError::TooLarge { .. } => "too-large",

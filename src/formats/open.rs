@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::checkpoint::{Checkpoint, DictPath, Format, Limits};
+use super::checkpoint::{Checkpoint, DictPath, Limits};
 use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors, sharded};
 
 /// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`; a folder or a
@@ -17,6 +17,9 @@ use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors, sha
 /// has no tensors at one of `at`; and where one of those is named twice, lies inside another, or shares
 /// a dict with it.
 pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
+    if let Some(kind) = pytorch::distributed_kind(path) {
+        return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind });
+    }
     if sharded::is_sharded(path) {
         return sharded::open(path, at, limits);
     }
@@ -27,8 +30,9 @@ pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, For
 pub(super) fn open_file(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
     let file = SourceFile::open(path)?;
     let checkpoint = match detect(&file)? {
-        Format::Safetensors => safetensors::open(&file, limits)?,
-        Format::TorchZip => return pytorch::open(&file, at, limits),
+        Container::Safetensors => safetensors::open(&file, limits)?,
+        Container::TorchZip => return pytorch::open(&file, at, limits),
+        Container::TorchLegacy => return pytorch::open_legacy(&file, at, limits),
     };
     if let Some(&at) = at.iter().find(|&&at| !at.is_empty() && at != ".") {
         return Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() });
@@ -45,8 +49,15 @@ pub(super) fn open_file(path: &Path, at: &[&str], limits: &Limits) -> Result<Che
     Ok(checkpoint)
 }
 
-/// The format that the first bytes of a file show.
-fn detect(file: &SourceFile) -> Result<Format, FormatError> {
+/// What is read, told from the first bytes of a file.
+enum Container {
+    Safetensors,
+    TorchZip,
+    TorchLegacy,
+}
+
+/// The container that the first bytes of a file show.
+fn detect(file: &SourceFile) -> Result<Container, FormatError> {
     let path = file.path();
     let mut head = [0; 512];
     let length = usize::try_from(file.len().min(512)).unwrap_or(512);
@@ -57,17 +68,19 @@ fn detect(file: &SourceFile) -> Result<Format, FormatError> {
         return Err(FormatError::Empty { path: path.to_owned() });
     }
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return Ok(Format::TorchZip);
+        return Ok(Container::TorchZip);
     }
-    // The magic number 0x1950a86a20f9469cfc6c as torch pickles it, in protocol 2 and later.
-    if head.len() > 14 && head[0] == 0x80 && head[2..].starts_with(b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19") {
-        return foreign(Foreign::LegacyTorch);
+    if pytorch::is_legacy(head) {
+        return Ok(Container::TorchLegacy);
     }
     if head.get(257..262) == Some(b"ustar") {
-        return foreign(Foreign::LegacyTar);
+        // The four files of `torch.save` in torch 0.1.
+        let first = head.split(|&byte| byte == 0).next().unwrap_or_default();
+        let torchs: [&[u8]; 4] = [b"sys_info", b"pickle", b"tensors", b"storages"];
+        return foreign(if torchs.contains(&first) { Foreign::LegacyTar } else { Foreign::Tar });
     }
     if head.get(8) == Some(&b'{') || path.extension().is_some_and(|extension| extension == "safetensors") {
-        return Ok(Format::Safetensors);
+        return Ok(Container::Safetensors);
     }
     if head[0] == 0x80 && head.get(1).is_some_and(|protocol| (2..=5).contains(protocol)) {
         return foreign(Foreign::Pickle);

@@ -123,10 +123,13 @@ fn other_files_are_named_for_what_they_are() {
     let path = folder.path().join("a.ckpt");
     let mut tar = vec![0; 512];
     tar[257..262].copy_from_slice(b"ustar");
-    let cases: [(&[u8], &str); 8] = [
+    let mut torchs = tar.clone();
+    torchs[..8].copy_from_slice(b"sys_info");
+    let cases: [(&[u8], &str); 9] = [
         (b"", "empty-file"),
-        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "legacy-torch"),
-        (&tar, "legacy-tar"),
+        (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.", "bad-pickle"),
+        (&tar, "tar"),
+        (&torchs, "legacy-tar"),
         (b"\x80\x04\x95\x00\x00\x00\x00\x00\x00\x00\x00N.", "plain-pickle"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git-lfs-pointer"),
         (b"hello, this is text\n", "text-file"),

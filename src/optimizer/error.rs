@@ -14,6 +14,8 @@ pub enum OptimizerError {
     Ambiguous { path: String, params: usize },
     #[error("`{path}` names the parameter `{name}`, which is no key of the state dict")]
     UnknownName { path: String, name: String },
+    #[error("`{path}` has state for the parameter `{id}`, which is in none of its groups")]
+    Stray { path: String, id: String },
     #[error("`{key}` is made by {what}, and its optimizer state cannot follow")]
     Values { key: String, what: String },
     #[error("`{key}` is made of parameters of different groups: `{first}` and `{second}`")]

@@ -31,6 +31,16 @@ pub fn follow(
     if optimizers.is_empty() || plan.changes_nothing() || (!named && keeps_order(plan, &candidates)) {
         return Ok(optimizers.iter().map(|_| Followed::Kept).collect());
     }
+    // What no group names belongs to no parameter: it would be left out without a word.
+    let strays = optimizers.iter().flat_map(|optimizer| {
+        let known: HashSet<&ParamId> = optimizer.groups.iter().flat_map(|group| &group.params).collect();
+        let strays = optimizer.states.keys().filter(move |id| !known.contains(id));
+        strays.map(|id| OptimizerError::Stray { path: optimizer.path.clone(), id: id.to_string() })
+    });
+    let strays: Vec<OptimizerError> = strays.collect();
+    if !strays.is_empty() {
+        return Err(strays);
+    }
     let alignment = align::align(plan, optimizers, &candidates, told).map_err(|error| vec![error])?;
     Follower::new(plan, optimizers, &candidates, &alignment).run()
 }

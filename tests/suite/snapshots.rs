@@ -180,6 +180,23 @@ fn inspect_a_safetensors_file() {
 }
 
 #[test]
+fn inspect_the_modules_of_one_level() {
+    insta::assert_snapshot!(shown(&example().run(&["inspect", "--depth", "2", "v1.ckpt"])));
+}
+
+#[test]
+fn inspect_the_example_as_json() {
+    insta::assert_snapshot!(shown(&example().run(&["inspect", "--json", "--depth", "2", "v1.ckpt"])));
+}
+
+#[test]
+fn inspect_what_was_migrated() {
+    let folder = example();
+    folder.run(&["--rules", "v1_to_v2.rules", "v1.ckpt", "-o", "new.ckpt"]);
+    insta::assert_snapshot!(shown(&folder.run(&["inspect", "--depth", "1", "new.ckpt"])));
+}
+
+#[test]
 fn inspect_every_key() {
     insta::assert_snapshot!(shown(&experts().run(&["inspect", "--keys", "old.safetensors"])));
 }

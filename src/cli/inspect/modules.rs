@@ -11,7 +11,7 @@ use crate::tensor::{Dtype, TensorSpec};
 const MAX_SEGMENTS: usize = 64;
 
 /// A tree of more levels is no summary.
-const MAX_LEVELS: usize = 4;
+pub(super) const MAX_LEVELS: usize = 4;
 
 /// A tensor, and whether its bytes are its own or were counted at another key.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,12 @@
 //! What a checkpoint holds, as people read it.
 
 use indexmap::IndexMap;
+use serde_json::{Map, Value, json};
 
-use super::modules::{Tensor, Total, tree};
-use super::{Inspected, globals};
+use super::modules::{MAX_LEVELS, Tensor, Total, levels, tree};
+use super::{Inspected, globals, optimizers};
 use crate::diagnostic::printable;
+use crate::formats::{Optimizer, Other};
 use crate::keyset::{KeyInfo, fold_specs};
 use crate::quantity::{counted, size, thousands};
 use crate::table::Table;
@@ -34,15 +36,16 @@ impl Inspected<'_> {
         let mut sections = vec![self.head(&tensors)];
         if !tensors.is_empty() {
             sections.push(dtype_lines(&tensors));
-            sections.push(if keys { self.key_lines() } else { module_lines(&tensors) });
+            sections.push(if keys { self.key_lines() } else { module_lines(&tensors, self.depth) });
         }
         sections.push(self.tie_lines());
         sections.push(self.opaque_lines());
+        sections.extend(self.setting_lines());
+        sections.push(section("optimizers", optimizers::lines(&self.checkpoint.optimizers)));
         sections.push(self.other_lines());
         sections.push(self.metadata_lines());
         sections.push(self.global_lines());
-        sections.retain(|lines| !lines.is_empty());
-        sections.iter().map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
+        joined(sections)
     }
 
     fn head(&self, tensors: &[Tensor<'_>]) -> Vec<String> {
@@ -53,8 +56,14 @@ impl Inspected<'_> {
             None => ("file", String::new()),
         };
         table.row([file.to_owned(), format!("{}, {}{shards}", self.format_name(), size(self.bytes))]);
+        if let Some(torch) = self.checkpoint.origin.torch() {
+            table.row(["layout".to_owned(), format!("of torch {torch}")]);
+        }
         if let Some(version) = self.lightning() {
             table.row(["written by".to_owned(), format!("Lightning {}", printable(version))]);
+        }
+        if let Some(record) = self.record() {
+            table.row(["migrated".to_owned(), record_text(&record)]);
         }
         let at = self.checkpoint.main_dict().at.to_string();
         let place = if at.is_empty() { String::new() } else { format!(" in `{}`", printable(&at)) };
@@ -108,20 +117,55 @@ impl Inspected<'_> {
         )
     }
 
+    fn setting_lines(&self) -> impl Iterator<Item = Vec<String>> {
+        self.checkpoint.settings().into_iter().map(|settings| {
+            let mut table = Table::new();
+            for value in &settings.values {
+                table.row([printable(&value.path), printable(&value.what)]);
+            }
+            let title = match settings.name.as_str() {
+                "hyper_parameters" => "hyper-parameters".to_owned(),
+                name => format!("settings in `{}`", printable(name)),
+            };
+            section(&title, table.lines("  "))
+        })
+    }
+
     fn other_lines(&self) -> Vec<String> {
+        let settings: Vec<String> =
+            self.checkpoint.settings().into_iter().map(|settings| settings.name).collect();
+        let optimizers = &self.checkpoint.optimizers;
+        // What has a section or a line of its own is not told twice.
+        let is_told = |other: &&Other| match other.path.as_str() {
+            "pytorch-lightning_version" => self.lightning().is_some(),
+            "migrate" => self.record().is_some(),
+            path if settings.iter().any(|name| name == path) => true,
+            path if optimizers.iter().any(|optimizer| optimizer.path == path) => true,
+            path => {
+                let inside = |optimizer: &&Optimizer| {
+                    optimizer.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+                };
+                let inside = optimizers.iter().filter(inside).count();
+                inside > 0 && [format!("list of {inside}"), format!("dict of {inside}")].contains(&other.what)
+            }
+        };
         let mut table = Table::new();
-        for other in &self.checkpoint.others {
-            table.row([printable(&other.path), printable(&other.what)]);
+        for other in self.checkpoint.others.iter().filter(|other| !is_told(other)) {
+            let mut what = printable(&other.what);
+            let keys = self.checkpoint.keys_of(&other.path);
+            if !keys.is_empty() && what.starts_with("dict of ") && !what.ends_with("tensors") {
+                what += &format!(": {}", shortened(&printable(&keys.join(", "))));
+            }
+            table.row([printable(&other.path), what]);
         }
         section("what else the file holds", table.lines("  "))
     }
 
     fn metadata_lines(&self) -> Vec<String> {
         let mut table = Table::new();
-        for (name, text) in &self.checkpoint.metadata {
-            let short: String = text.chars().take(60).collect();
-            let dots = if short.len() < text.len() { "…" } else { "" };
-            table.row([printable(name), format!("{}{dots}", printable(&short))]);
+        let is_told = |name: &str| name == "migrate" && self.record().is_some();
+        for (name, text) in self.checkpoint.metadata.iter().filter(|item| !is_told(item.0)) {
+            table.row([printable(name), printable(&shortened(text))]);
         }
         section("metadata", table.lines("  "))
     }
@@ -139,8 +183,59 @@ impl Inspected<'_> {
     }
 }
 
+/// The beginning of a text that may be long.
+fn shortened(text: &str) -> String {
+    let short: String = text.chars().take(60).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    short + dots
+}
+
+/// Sections with an empty line between them.
+pub(super) fn joined(mut sections: Vec<Vec<String>>) -> String {
+    sections.retain(|lines| !lines.is_empty());
+    sections.iter().map(|lines| lines.join("\n") + "\n").collect::<Vec<_>>().join("\n")
+}
+
+/// What `migrate` has noted of a migration, in a sentence.
+fn record_text(record: &Value) -> String {
+    let field = |name: &str| record.get(name).and_then(Value::as_str).map(printable);
+    let by = field("tool").map(|tool| format!("by {tool}"));
+    let with = field("rules").map(|rules| format!("with {rules}"));
+    let to = field("target").map(|target| format!("to {target}"));
+    [by, with, to].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn total_json(total: &Total) -> Value {
+    json!({ "tensors": total.tensors, "elements": total.elements, "bytes": total.bytes })
+}
+
+/// The totals of all tensors, of each dtype and of each module, for programs.
+pub(super) fn totals_json(tensors: &[Tensor<'_>], depth: Option<usize>) -> Map<String, Value> {
+    let total = Total::of(tensors.iter().copied());
+    let dtypes = by_dtype(tensors);
+    let dtypes: Map<String, Value> =
+        dtypes.iter().map(|(dtype, total)| (dtype.name().to_owned(), total_json(total))).collect();
+    let mut names: Vec<String> = Vec::new();
+    let modules = levels(tensors, depth.unwrap_or(MAX_LEVELS)).into_iter().map(|module| {
+        names.truncate(module.depth);
+        names.push(module.name);
+        let Total { tensors, elements, bytes } = module.total;
+        json!({ "path": names.join("."), "tensors": tensors, "elements": elements, "bytes": bytes })
+    });
+    let modules: Value = modules.collect();
+    let mut all = Map::new();
+    for (name, count) in
+        [("tensors", total.tensors as u64), ("elements", total.elements), ("bytes", total.bytes)]
+    {
+        all.insert(name.to_owned(), json!(count));
+    }
+    all.insert("dtypes".to_owned(), Value::Object(dtypes));
+    all.insert("modules".to_owned(), modules);
+    all
+}
+
 /// The dtypes, where there are several.
-fn dtype_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
+pub(super) fn dtype_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
     let dtypes = by_dtype(tensors);
     if dtypes.len() < 2 {
         return Vec::new();
@@ -148,15 +243,19 @@ fn dtype_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
     total_lines("dtypes", dtypes.iter().map(|(dtype, total)| (dtype.to_string(), *total)))
 }
 
-fn module_lines(tensors: &[Tensor<'_>]) -> Vec<String> {
-    let modules = tree(tensors, TREE_LINES).into_iter();
+pub(super) fn module_lines(tensors: &[Tensor<'_>], depth: Option<usize>) -> Vec<String> {
+    let modules = match depth {
+        Some(depth) => levels(tensors, depth),
+        None => tree(tensors, TREE_LINES),
+    };
+    let modules = modules.into_iter();
     let named = modules
         .map(|module| (format!("{}{}", "  ".repeat(module.depth), printable(&module.name)), module.total));
     let mut lines = total_lines("modules", named);
     let more = lines.len().saturating_sub(TREE_LINES * 2);
-    if more > 0 {
+    if more > 0 && depth.is_none() {
         lines.truncate(TREE_LINES * 2);
-        lines.push(format!("  … and {} (--keys lists every key)", counted(more, "more line")));
+        lines.push(format!("  … and {} (--depth N shows all lines of N levels)", counted(more, "more line")));
     }
     lines
 }
@@ -172,7 +271,7 @@ fn total_lines(title: &str, totals: impl Iterator<Item = (String, Total)>) -> Ve
 }
 
 /// A title and its lines, the first of them where there are many.
-fn section(title: &str, mut lines: Vec<String>) -> Vec<String> {
+pub(super) fn section(title: &str, mut lines: Vec<String>) -> Vec<String> {
     if lines.is_empty() {
         return lines;
     }

@@ -30,7 +30,7 @@ impl<'g> Builder<'g> {
     pub(super) fn new(graph: &'g mut Graph) -> Self {
         let mut globals = HashMap::new();
         let mut strings = HashMap::new();
-        for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
+        for id in graph.ids() {
             let node = graph.node(id);
             if let (GLOBAL, Some((module, name))) = (node.op, graph.global(id)) {
                 globals.entry((module.into_owned(), name.into_owned())).or_insert(id);

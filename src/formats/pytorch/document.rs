@@ -11,13 +11,14 @@ use super::archive::{Archive, Spool};
 use super::choose::{self, Chosen};
 use super::dicts;
 use super::graph::{Graph, NodeId};
+use super::legacy;
 use super::machine;
 use super::opcode::{self, *};
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
 use crate::formats::{
-    Foreign, FormatError, Optimizer, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
+    Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -25,19 +26,36 @@ use crate::tensor::{Dtype, TensorSpec};
 pub(in crate::formats) struct Document {
     pub(super) path: PathBuf,
     pub(super) graph: Graph,
-    /// The name of the archive's root folder.
+    /// The storages that the pickle names, by key.
+    pub(super) storages: IndexMap<String, Arc<Storage>>,
+    /// How its zip archive is laid out; a legacy file has none.
+    pub(super) archive: Option<ArchiveLayout>,
+    /// The chosen dicts of tensors; none where the file has no dict of tensors.
+    pub(super) dicts: Vec<Chosen>,
+    pub(super) optimizers: Vec<optimizers::Nodes>,
+}
+
+/// What a container holds, before anything is made of it.
+pub(super) struct Contents {
+    pub(super) graph: Graph,
+    pub(super) storages: IndexMap<String, Arc<Storage>>,
+    pub(super) archive: Option<ArchiveLayout>,
+    pub(super) origin: Origin,
+}
+
+/// The records of an archive that are a word or a number about the file itself.
+const NOTES: [&str; 4] = ["version", ".format_version", ".storage_alignment", "byteorder"];
+
+/// The layout of a zip archive.
+pub(super) struct ArchiveLayout {
+    /// The name of the root folder.
     pub(super) root_folder: String,
     /// The names of all records, in order.
     pub(super) records: Vec<String>,
     /// The records that are neither `data.pkl` nor a storage that the pickle names.
     pub(super) side_records: IndexMap<String, Storage>,
-    /// The storages that the pickle names, by key.
-    pub(super) storages: IndexMap<String, Arc<Storage>>,
     /// Whether the records lie as torch lays them.
-    pub(super) torch_layout: bool,
-    /// The chosen dicts of tensors; none where the file has no dict of tensors.
-    pub(super) dicts: Vec<Chosen>,
-    pub(super) optimizers: Vec<optimizers::Nodes>,
+    pub(super) is_torchs: bool,
 }
 
 impl std::fmt::Debug for Document {
@@ -55,35 +73,62 @@ pub(in crate::formats) fn open(
     at: &[&str],
     limits: &Limits,
 ) -> Result<Checkpoint, FormatError> {
+    document(file.path(), at, archived(file, limits)?)
+}
+
+/// Reads a torch file of the legacy format, without its tensor bytes.
+///
+/// # Errors
+/// As [`open`].
+pub(in crate::formats) fn open_legacy(
+    file: &Arc<SourceFile>,
+    at: &[&str],
+    limits: &Limits,
+) -> Result<Checkpoint, FormatError> {
+    document(file.path(), at, legacy::read(file, limits)?)
+}
+
+/// What a zip archive holds.
+fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatError> {
     let path = file.path();
     let mut archive = Archive::open(file)?;
-    if archive.record("byteorder").is_some() && archive.read("byteorder", 16)? != b"little" {
+    let mut origin = Origin::default();
+    for name in NOTES {
+        if archive.record(name).is_some() {
+            let note = archive.read(name, 64)?;
+            origin.records.insert(name.to_owned(), String::from_utf8_lossy(&note).trim_end().to_owned());
+        }
+    }
+    let note = |name: &str| origin.records.get(name).map(String::as_str);
+    if note("byteorder").is_some_and(|order| order != "little") {
         return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind: Foreign::BigEndian });
     }
     // torch can be told to align to more than 64 bytes; the archive writer is not.
-    let aligned =
-        archive.record(".storage_alignment").is_none() || archive.read(".storage_alignment", 16)? == b"64";
+    let aligned = note(".storage_alignment").is_none_or(|alignment| alignment == "64");
     let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
     let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
+        part: "data.pkl",
         opcode: error.opcode,
         offset: error.offset,
         what: error.what,
     })?;
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
+    let layout = ArchiveLayout {
+        is_torchs: aligned && archive.has_torch_layout(),
+        root_folder: archive.root,
+        records: archive.records.into_iter().map(|record| record.name).collect(),
+        side_records,
+    };
+    Ok(Contents { graph, storages, archive: Some(layout), origin })
+}
+
+/// Makes a checkpoint of what a file holds.
+fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
+    let Contents { graph, storages, archive, origin } = contents;
     let dicts = choose::choose(&graph, at, path)?;
     let optimizers = optimizers::find(&graph);
-    let mut document = Document {
-        optimizers,
-        path: path.to_owned(),
-        root_folder: archive.root.clone(),
-        torch_layout: aligned && archive.has_torch_layout(),
-        records: archive.records.into_iter().map(|record| record.name).collect(),
-        graph,
-        side_records,
-        storages,
-        dicts,
-    };
+    let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
     let mut state_dicts = document.list_entries()?;
     if state_dicts.is_empty() {
         state_dicts.push(StateDict::default());
@@ -95,6 +140,7 @@ pub(in crate::formats) fn open(
     checkpoint.further_dicts =
         choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
     checkpoint.globals = globals(graph);
+    checkpoint.origin = origin;
     checkpoint.optimizers = document.list_optimizers()?;
     checkpoint.document = Some(Arc::new(document));
     Ok(checkpoint)
@@ -111,7 +157,7 @@ fn locate(
 ) -> Result<Located, FormatError> {
     let mut storages: IndexMap<String, Arc<Storage>> = IndexMap::new();
     let mut spool = Spool::default();
-    for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
+    for id in graph.ids() {
         if graph.node(id).op == PERSID {
             let what = "a persistent id is text, torch writes tuples".to_owned();
             return Err(FormatError::NotTorch { path: path.to_owned(), what });
@@ -158,7 +204,7 @@ pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
 
 fn globals(graph: &Graph) -> Vec<String> {
     let mut names = BTreeSet::new();
-    for id in (0..graph.len()).filter_map(|id| u32::try_from(id).ok()).map(NodeId) {
+    for id in graph.ids() {
         if let Some((module, name)) = graph.global(id) {
             names.insert(format!("{module}.{name}"));
         } else if graph.node(id).op == opcode::INST {
@@ -268,7 +314,8 @@ impl Document {
             }
             let found = hasher.finalize();
             if found != recorded {
-                let entry = format!("{}/data/{key}", self.root_folder);
+                let root = self.archive.as_ref().map_or("", |archive| &archive.root_folder);
+                let entry = format!("{root}/data/{key}");
                 return Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found });
             }
         }

@@ -98,6 +98,10 @@ enum Item {
 pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<'a>, FormatError> {
     let document = output.source.document.as_deref();
     let mut graph = match document {
+        // Untouched, items whose keys are no texts stay where they are among the others.
+        Some(document) if changes_nothing(output, document) => {
+            return Ok(Edited { graph: document.graph.clone(), new: HashMap::new() });
+        }
         Some(document) => document.graph.clone(),
         None => Graph::over(Vec::from([PROTO, 2])),
     };

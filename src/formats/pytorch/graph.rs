@@ -87,6 +87,12 @@ impl Graph {
         self.nodes.len()
     }
 
+    /// The ids of all nodes, in the order in which they came to be.
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        // Ids are numbers of 32 bits: `push` sees to it.
+        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
     /// The bytes of all literals.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -205,6 +211,15 @@ impl Graph {
         let span = self.add_list(operands)?;
         self.nodes[id.0 as usize].operands = span;
         Ok(())
+    }
+
+    /// Puts another node in the place of each that is a key of `others`, wherever it is used.
+    pub(super) fn substitute(&mut self, others: &HashMap<NodeId, NodeId>) {
+        for id in self.operands.iter_mut().chain([&mut self.root]) {
+            if let Some(other) = others.get(id) {
+                *id = *other;
+            }
+        }
     }
 
     fn push(&mut self, node: Node) -> Result<NodeId, Full> {

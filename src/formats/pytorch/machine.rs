@@ -115,18 +115,10 @@ impl Machine {
                 self.graph.root = root;
                 return Ok(true);
             }
-            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET => {
-                self.literal(code, 0)?
-            }
-            BININT1 | EXT1 => self.literal(code, 1)?,
-            BININT2 | EXT2 => self.literal(code, 2)?,
-            BININT | EXT4 => self.literal(code, 4)?,
-            BINFLOAT => self.literal(code, 8)?,
-            LONG1 | SHORT_BINSTRING | SHORT_BINBYTES | SHORT_BINUNICODE => self.counted(code, 1)?,
-            LONG4 | BINSTRING | BINBYTES | BINUNICODE => self.counted(code, 4)?,
-            BINUNICODE8 | BINBYTES8 | BYTEARRAY8 => self.counted(code, 8)?,
-            INT | LONG | FLOAT | STRING | UNICODE | PERSID => self.lines(code, 1)?,
-            GLOBAL => self.lines(code, 2)?,
+            NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | EMPTY_LIST | EMPTY_DICT | EMPTY_SET | BININT1
+            | EXT1 | BININT2 | EXT2 | BININT | EXT4 | BINFLOAT | LONG1 | SHORT_BINSTRING | SHORT_BINBYTES
+            | SHORT_BINUNICODE | LONG4 | BINSTRING | BINBYTES | BINUNICODE | BINUNICODE8 | BINBYTES8
+            | BYTEARRAY8 | INT | LONG | FLOAT | STRING | UNICODE | PERSID | GLOBAL => self.literal(code)?,
             MARK => self.marks.push(self.stack.len()),
             POP => self.pop_one()?,
             POP_MARK => {
@@ -185,31 +177,25 @@ impl Machine {
         usize::try_from(u64::from_le_bytes(length)).map_err(|_| "the length is too large".to_owned())
     }
 
-    fn push_literal(&mut self, code: u8, start: usize) -> Step<()> {
+    /// A value that its opcode and argument say.
+    fn literal(&mut self, code: u8) -> Step<()> {
+        let start = self.position - 1;
+        match opcode::argument(code) {
+            Some(Argument::Fixed(count)) => drop(self.take(count)?),
+            Some(Argument::Counted(width)) => {
+                let length = self.take_length(width)?;
+                self.take(length)?;
+            }
+            Some(Argument::Lines(count)) => {
+                for _ in 0..count {
+                    self.take_line()?;
+                }
+            }
+            None => {}
+        }
         let node = self.graph.add_literal(code, start, self.position)?;
         self.stack.push(Slot { node, creation: true });
         Ok(())
-    }
-
-    fn literal(&mut self, code: u8, argument: usize) -> Step<()> {
-        let start = self.position - 1;
-        self.take(argument)?;
-        self.push_literal(code, start)
-    }
-
-    fn counted(&mut self, code: u8, width: usize) -> Step<()> {
-        let start = self.position - 1;
-        let length = self.take_length(width)?;
-        self.take(length)?;
-        self.push_literal(code, start)
-    }
-
-    fn lines(&mut self, code: u8, count: usize) -> Step<()> {
-        let start = self.position - 1;
-        for _ in 0..count {
-            self.take_line()?;
-        }
-        self.push_literal(code, start)
     }
 
     /// Where the values above the last mark begin; the mark goes.

@@ -1,14 +1,17 @@
-//! Torch's zip files: an archive of storages, and a pickle that says what they are.
+//! Torch's files: storages, and a pickle that says what they are; in a zip archive, or in the legacy format.
 
 mod archive;
 mod archive_writer;
 mod build;
 mod choose;
 mod dicts;
+mod distributed;
 mod document;
 mod edit;
 mod emit;
 mod graph;
+mod legacy;
+pub(super) mod look;
 mod machine;
 mod opcode;
 mod optimizers;
@@ -18,6 +21,9 @@ mod tests;
 mod values;
 mod writer;
 
-pub(super) use document::{Document, open};
+pub(super) use distributed::kind as distributed_kind;
+pub use distributed::{Distributed, Saved, open_distributed};
+pub(super) use document::{Document, open, open_legacy};
+pub(super) use legacy::is_legacy;
 pub(super) use values::check as check_edits;
 pub(super) use writer::write;

@@ -37,3 +37,33 @@ opcodes! {
 pub(super) fn takes_mark(code: u8) -> bool {
     matches!(code, TUPLE | LIST | DICT | OBJ | INST | FROZENSET | APPENDS | SETITEMS | ADDITEMS)
 }
+
+/// What follows an opcode in the pickle and belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Argument {
+    /// That many bytes.
+    Fixed(usize),
+    /// A length of that many bytes, and as many bytes as it says.
+    Counted(usize),
+    /// That many lines.
+    Lines(usize),
+}
+
+/// What follows an opcode, where there is such an opcode.
+pub(super) fn argument(code: u8) -> Option<Argument> {
+    Some(match code {
+        PROTO | BININT1 | EXT1 | BINPUT | BINGET => Argument::Fixed(1),
+        BININT2 | EXT2 => Argument::Fixed(2),
+        BININT | EXT4 | LONG_BINPUT | LONG_BINGET => Argument::Fixed(4),
+        BINFLOAT | FRAME => Argument::Fixed(8),
+        LONG1 | SHORT_BINSTRING | SHORT_BINBYTES | SHORT_BINUNICODE => Argument::Counted(1),
+        LONG4 | BINSTRING | BINBYTES | BINUNICODE => Argument::Counted(4),
+        BINUNICODE8 | BINBYTES8 | BYTEARRAY8 => Argument::Counted(8),
+        INT | LONG | FLOAT | STRING | UNICODE | PERSID | PUT | GET => Argument::Lines(1),
+        GLOBAL | INST => Argument::Lines(2),
+        _ => {
+            name(code)?;
+            Argument::Fixed(0)
+        }
+    })
+}

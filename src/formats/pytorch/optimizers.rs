@@ -128,7 +128,9 @@ fn read(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<N
         let values = graph.items(value).into_iter();
         let name = |key| graph.text(key).map(|name| name.into_owned()).unwrap_or_default();
         let values = values.map(|(key, value)| ValueNodes { name: name(key), key, value }).collect();
-        states.insert(param_id(graph, key)?, StateNodes { own: Some(value), values });
+        let id = param_id(graph, key)?;
+        let number = numbered(&id, &groups).filter(|number| !states.contains_key(number));
+        states.insert(number.unwrap_or(id), StateNodes { own: Some(value), values });
     }
     let form = Form::Nested { state };
     Some(Nodes { path: path.to_vec(), holder, own, form, groups, states })
@@ -183,6 +185,14 @@ fn param_id(graph: &Graph, id: NodeId) -> Option<ParamId> {
         Some(name) => Some(ParamId::Name(name.into_owned())),
         None => graph.int(id).map(ParamId::Number),
     }
+}
+
+/// The number that a text of digits stands for, where the groups have it: what torch makes of a distributed
+/// checkpoint (`dcp_to_torch`) has the texts of numbers as keys of the state, and the numbers in the groups.
+fn numbered(id: &ParamId, groups: &[GroupNodes]) -> Option<ParamId> {
+    let ParamId::Name(name) = id else { return None };
+    let number = ParamId::Number(name.parse().ok().filter(|number: &i64| number.to_string() == *name)?);
+    groups.iter().any(|group| group.ids.contains(&number)).then_some(number)
 }
 
 /// The elements of a list or a tuple.

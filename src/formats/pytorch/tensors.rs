@@ -63,6 +63,11 @@ pub(super) fn dtype_name(dtype: Dtype) -> Option<&'static str> {
     DTYPES.iter().find(|row| row.1 == dtype).map(|row| row.0)
 }
 
+/// The dtype of this name in module `torch`.
+pub(super) fn dtype_of(name: &str) -> Option<Dtype> {
+    DTYPES.iter().find(|row| row.0 == name).map(|row| row.1)
+}
+
 /// A storage as a persistent id names it.
 #[derive(Clone, Debug)]
 pub(super) struct StorageId {
@@ -74,6 +79,14 @@ pub(super) struct StorageId {
     pub(super) dtype: Option<Dtype>,
     /// The size of the record that belongs to it; `None` for a class with unknown elements.
     pub(super) nbytes: Option<u64>,
+}
+
+impl StorageId {
+    /// The bytes of one of what its size counts.
+    pub(super) fn itemsize(&self) -> Option<u64> {
+        self.nbytes?;
+        self.dtype.map_or(Some(1), Dtype::bytes)
+    }
 }
 
 /// A plain strided tensor.
@@ -238,16 +251,16 @@ fn rebuild(
             let Some((_, dtype)) = graph.global(dtype) else {
                 return Err("the dtype is no dtype of torch".to_owned());
             };
-            let known = DTYPES.iter().find(|row| row.0 == dtype).map(|row| row.1);
-            let Some(known) = known else { return Ok(Meaning::Opaque(format!("a tensor of dtype {dtype}"))) };
+            let Some(known) = dtype_of(&dtype) else {
+                return Ok(Meaning::Opaque(format!("a tensor of dtype {dtype}")));
+            };
             known
         }
         (Some(dtype), _) => dtype,
         (None, _) => return Ok(Meaning::Opaque("a tensor of unknown dtype".to_owned())),
     };
     let numbers = |id: NodeId, what: &str| -> Result<Vec<u64>, String> {
-        let tuple = graph.tuple(id).or_else(|| size_object(graph, id));
-        let list = tuple.ok_or_else(|| format!("has a {what} that is no tuple"))?;
+        let list = size(graph, id).ok_or_else(|| format!("has a {what} that is no tuple"))?;
         let number = |&id: &NodeId| graph.int(id).and_then(|number| u64::try_from(number).ok());
         list.iter().map(number).collect::<Option<_>>().ok_or_else(|| format!("has an invalid {what}"))
     };
@@ -263,8 +276,11 @@ fn rebuild(
     Ok(Meaning::Plain(plain))
 }
 
-/// `torch.Size` is pickled as a call with the tuple.
-fn size_object(graph: &Graph, id: NodeId) -> Option<&[NodeId]> {
+/// The dims of a tuple, or of a `torch.Size`, which is pickled as a call with the tuple.
+pub(super) fn size(graph: &Graph, id: NodeId) -> Option<&[NodeId]> {
+    if let Some(dims) = graph.tuple(id) {
+        return Some(dims);
+    }
     let (callable, arguments) = graph.call(id)?;
     match arguments {
         &[tuple] if graph.is_global(callable, "torch", "Size") => graph.tuple(tuple),

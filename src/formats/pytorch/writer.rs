@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 
 use super::archive_writer::ArchiveWriter;
 use super::build::Builder;
-use super::document::Document;
+use super::document::{ArchiveLayout, Document};
 use super::edit::{self, Bytes, Edited, NewStorage};
 use super::emit::{self, Emission};
 use super::graph::{Graph, NodeId};
@@ -25,10 +25,10 @@ use crate::formats::{Extent, FormatError, Sink, Storage};
 pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
     let path = out.path();
     if let Some(document) = output.source.document.as_deref()
+        && let Some(archive) = document.archive.as_ref().filter(|archive| archive.is_torchs)
         && edit::changes_nothing(output, document)
-        && document.torch_layout
     {
-        return write_again(document, out);
+        return write_again(document, archive, out);
     }
     let mut edited = edit::edit(output, path)?;
     let (emission, storages) = number_storages(&mut edited, output.source.document.as_deref(), path)?;
@@ -44,13 +44,17 @@ fn emit(graph: &Graph, path: &Path) -> Result<Emission, FormatError> {
 }
 
 /// The same records in the same order under the same names.
-fn write_again(document: &Document, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+fn write_again(
+    document: &Document,
+    layout: &ArchiveLayout,
+    out: &mut OutputFile<'_>,
+) -> Result<(), FormatError> {
     let emission = emit(&document.graph, out.path())?;
-    let mut archive = ArchiveWriter::new(out, &document.root_folder);
-    for name in &document.records {
+    let mut archive = ArchiveWriter::new(out, &layout.root_folder);
+    for name in &layout.records {
         if name == "data.pkl" {
             archive.record(name, &emission.bytes)?;
-        } else if let Some(record) = document.side_records.get(name) {
+        } else if let Some(record) = layout.side_records.get(name) {
             write_record(&mut archive, document, name, record)?;
         } else if let Some(storage) = name.strip_prefix("data/").and_then(|key| document.storages.get(key)) {
             write_storage(&mut archive, name, storage)?;
@@ -91,7 +95,8 @@ fn write_record(
         let found = crc.finalize();
         match record.crc {
             Some(recorded) if recorded != found => {
-                let entry = format!("{}/{name}", document.root_folder);
+                let root = document.archive.as_ref().map_or("", |archive| &archive.root_folder);
+                let entry = format!("{root}/{name}");
                 Err(FormatError::Crc { path: document.path.clone(), entry, recorded, found })
             }
             _ => Ok(found),
@@ -153,8 +158,10 @@ fn write_changed(
     out: &mut OutputFile<'_>,
 ) -> Result<(), FormatError> {
     let path = out.path();
-    let root = document.map_or_else(|| root_folder(path), |document| document.root_folder.clone());
-    let has = |name: &str| document.is_none_or(|document| document.side_records.contains_key(name));
+    // A legacy source has no archive: its output is one as torch would make it today.
+    let source = document.and_then(|document| Some((document, document.archive.as_ref()?)));
+    let root = source.map_or_else(|| root_folder(path), |(_, layout)| layout.root_folder.clone());
+    let has = |name: &str| source.is_none_or(|(_, layout)| layout.side_records.contains_key(name));
     let mut archive = ArchiveWriter::new(out, &root);
     archive.record("data.pkl", &emission.bytes)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
@@ -174,14 +181,14 @@ fn write_changed(
     }
     let written: HashSet<&str> =
         own.iter().map(|row| row.0).chain(["version", ".data/serialization_id"]).collect();
-    for (name, record) in document.iter().flat_map(|document| &document.side_records) {
-        if let (false, false, Some(document)) =
-            (written.contains(name.as_str()), name.starts_with("data/"), document)
-        {
+    if let Some((document, layout)) = source {
+        let kept = layout.side_records.iter();
+        let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with("data/"));
+        for (name, record) in kept {
             write_record(&mut archive, document, name, record)?;
         }
     }
-    match document.and_then(|document| Some((document, document.side_records.get("version")?))) {
+    match source.and_then(|(document, layout)| Some((document, layout.side_records.get("version")?))) {
         Some((document, record)) => write_record(&mut archive, document, "version", record)?,
         None => archive.record("version", b"3\n")?,
     }

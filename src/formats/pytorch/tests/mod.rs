@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod distributed;
 mod files;
+mod legacy;
+mod look;
 mod pickles;
 mod several;
