@@ -33,9 +33,58 @@ pub fn size(bytes: u64) -> String {
     counted(bytes, "byte")
 }
 
+/// The number of bytes that a text such as `5GB`, `1.5 GiB` or `4096` says; fractions of a byte are cut.
+pub fn bytes_of(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|letter: char| letter != '.' && !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit: u64 = match unit.trim_start() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || fraction.len() > 9 || (number.contains('.') && fraction.is_empty()) {
+        return None;
+    }
+    let bytes = whole.parse::<u64>().ok()?.checked_mul(unit)?;
+    let fraction = format!("{fraction:0<9}").parse::<u128>().ok()? * u128::from(unit) / 1_000_000_000;
+    bytes.checked_add(u64::try_from(fraction).ok()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        let read = [
+            ("5GB", Some(5_000_000_000)),
+            ("500mb", Some(500_000_000)),
+            ("2GiB", Some(2 << 30)),
+            ("1.5 KiB", Some(1536)),
+            ("4096", Some(4096)),
+            ("12B", Some(12)),
+            ("0.1KB", Some(100)),
+            ("", None),
+            ("GB", None),
+            ("5G", None),
+            ("-1GB", None),
+            ("1.GB", None),
+            ("1.2.3GB", None),
+            ("99999999999TB", None),
+        ];
+        for (text, bytes) in read {
+            assert_eq!(bytes_of(text), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

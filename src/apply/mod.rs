@@ -25,7 +25,7 @@ use std::path::Path;
 use crate::edit::Edit;
 use crate::formats::{
     self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
-    StateDict, Written,
+    ShardNames, StateDict, Written,
 };
 use crate::optimizer::Followed;
 use crate::plan::{ExprId, Plan};
@@ -39,6 +39,8 @@ pub struct Destination<'a> {
     pub name: Option<&'a str>,
     /// In which format.
     pub format: Format,
+    /// How its shards are called and how large they may be, where it is written in shards.
+    pub shards: Option<Shards<'a>>,
     /// How it takes its place.
     pub placement: Placement,
     /// Changes to what the checkpoint holds besides tensors.
@@ -49,10 +51,18 @@ pub struct Destination<'a> {
     pub record: Option<String>,
 }
 
+/// How an output is cut into shards.
+pub struct Shards<'a> {
+    /// What they are called.
+    pub names: &'a ShardNames,
+    /// How many bytes of tensors each holds at most.
+    pub max_bytes: u64,
+}
+
 /// What applying a plan came to.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// The size of the output.
+    /// The files of the output.
     pub written: Written,
     /// Keys that the target calls tied, which a safetensors file cannot hold: the model ties them itself.
     pub tied_left_out: Vec<String>,
@@ -102,7 +112,11 @@ pub fn apply(
             weights_only: destination.weights_only,
             progress,
         };
-        let file = formats::stage(&output, destination.path, &destination.placement)?;
+        let placement = &destination.placement;
+        let file = match &destination.shards {
+            None => formats::stage(&output, destination.path, placement)?,
+            Some(shards) => formats::stage_shards(&output, shards.names, shards.max_bytes, placement)?,
+        };
         let tied_left_out = made.into_iter().flat_map(|made| made.tied_left_out).collect();
         staged.push((file, destination, tied_left_out));
     }
@@ -148,6 +162,7 @@ impl<'a> Made<'a> {
         }
         let prefix = outputs::prefix(destination);
         let mut first: HashMap<ExprId, usize> = HashMap::new();
+        let mut views: HashMap<ties::View, usize> = HashMap::new();
         let (mut tensors, mut tied_left_out) = (Vec::new(), Vec::new());
         for output in plan.outputs() {
             let Some(key) = output.key.strip_prefix(prefix.as_str()) else { continue };
@@ -155,14 +170,20 @@ impl<'a> Made<'a> {
                 tied_left_out.push(key.to_owned());
                 continue;
             }
-            let from = match (first.get(&output.expr), kept(plan, source, format, output.expr)) {
-                (Some(&first), _) => From::Tied(first),
+            let kept = kept(plan, source, format, output.expr);
+            let view = ties::foreign_view(plan, source, output.expr).filter(|_| !flat && kept.is_none());
+            let tied = first.get(&output.expr).or_else(|| views.get(view.as_ref()?)).copied();
+            let from = match (tied, kept) {
+                (Some(first), _) => From::Tied(first),
                 (None, Some(entry)) => From::Kept(entry),
                 (None, None) => {
                     From::Stream(Box::new(Stream::new(plan.arena(), output.expr, &output.key, source)?))
                 }
             };
-            first.entry(output.expr).or_insert(tensors.len());
+            first.entry(output.expr).or_insert(tied.unwrap_or(tensors.len()));
+            if let Some(view) = view {
+                views.entry(view).or_insert(tied.unwrap_or(tensors.len()));
+            }
             tensors.push(Tensor { key: key.to_owned(), expr: output.expr, from });
         }
         Ok(Made { plan, source, prefix, tensors, tied_left_out })

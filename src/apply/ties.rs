@@ -1,16 +1,30 @@
 //! Tensors that share storage, which a safetensors file cannot say.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::error::ApplyError;
-use crate::formats::{EntryData, StateDict};
+use crate::formats::{EntryData, StateDict, Storage};
 use crate::plan::{ExprId, Plan};
+use crate::tensor::TensorSpec;
+
+/// The bytes that a tensor is, and how it sees them: the storage, the offset, the strides, dtype and shape.
+pub(super) type View<'a> = (*const Storage, u64, &'a [u64], &'a TensorSpec);
+
+/// The view that an output is of a file that was joined to the checkpoint's own. A torch file takes over no
+/// objects of such a file, so that what sees the same bytes has to be told to be one tensor.
+pub(super) fn foreign_view<'a>(plan: &Plan, source: &'a StateDict, expr: ExprId) -> Option<View<'a>> {
+    let index = plan.arena().source(expr).filter(|&index| !source.is_own(index))?;
+    let EntryData::Stored(tensor) = &source.entries.get(index)?.data else { return None };
+    let view = (Arc::as_ptr(&tensor.storage), tensor.offset, tensor.strides.as_slice(), &tensor.spec);
+    (tensor.spec.numel() != Some(0)).then_some(view)
+}
 
 /// Refuses outputs that view the same bytes of one storage: the file would hold them twice, and the
 /// tie would be lost in silence.
 pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
     // The byte ranges that outputs view, by storage.
-    let mut views: HashMap<*const crate::formats::Storage, Vec<(u64, u64, &str)>> = HashMap::new();
+    let mut views: HashMap<*const Storage, Vec<(u64, u64, &str)>> = HashMap::new();
     let mut names: HashMap<ExprId, &str> = HashMap::new();
     for output in plan.outputs().iter().filter(|output| !output.tied) {
         if let Some(first) = names.insert(output.expr, &output.key) {
@@ -28,7 +42,7 @@ pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> 
             continue;
         }
         let end = tensor.offset + (reach + 1) * size;
-        let storage = std::sync::Arc::as_ptr(&tensor.storage);
+        let storage = Arc::as_ptr(&tensor.storage);
         views.entry(storage).or_default().push((tensor.offset, end, &output.key));
     }
     for views in views.values_mut() {

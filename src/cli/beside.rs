@@ -1,14 +1,18 @@
 //! What becomes of what a checkpoint holds besides weights: optimizer state, and other values.
 
+use std::collections::HashSet;
+
 use crate::diagnostic::Diagnostic;
 use crate::edit::Edit;
 use crate::formats::Checkpoint;
 use crate::keyset::KeySet;
-use crate::optimizer::{self, Followed};
+use crate::optimizer::{self, Followed, Told};
 use crate::plan::Plan;
-use crate::rules::{OptimizerMode, RuleSet};
+use crate::quantity::counted;
+use crate::rules::{Matcher, OptimizerMode, RuleSet};
 
 use super::prepare::PlanArgs;
+use super::rule_file;
 
 /// What `--optimizer` says; the same words as the directive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -62,12 +66,8 @@ impl Beside {
             _ if weights_only => Vec::new(),
             _ if drops => checkpoint.optimizers.iter().map(|_| Followed::Dropped).collect(),
             None => Vec::new(),
-            Some(plan) => optimizer::follow(plan, &checkpoint.optimizers, marked).unwrap_or_else(|errors| {
-                problems.extend(errors.iter().map(|error| {
-                    let mut diagnostic = Diagnostic::error(error.code(), error.to_string());
-                    diagnostic.helps.extend(error.helps());
-                    diagnostic
-                }));
+            Some(plan) => follow(args, checkpoint, plan, marked).unwrap_or_else(|errors| {
+                problems.extend(errors);
                 Vec::new()
             }),
         };
@@ -78,4 +78,62 @@ impl Beside {
     pub fn changes(&self) -> bool {
         !self.edits.is_empty() || self.optimizers.iter().any(|optimizer| !matches!(optimizer, Followed::Kept))
     }
+}
+
+/// What becomes of the optimizers, where they follow the weights.
+fn follow(
+    args: &PlanArgs,
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    marked: Option<&KeySet>,
+) -> Result<Vec<Followed>, Vec<Diagnostic>> {
+    let told = args.params.iter().map(|text| told(text, checkpoint, plan));
+    let told = told.collect::<Result<Vec<Told>, Diagnostic>>().map_err(|error| vec![error])?;
+    optimizer::follow(plan, &checkpoint.optimizers, marked, &told).map_err(|errors| {
+        let diagnostics = errors.iter().map(|error| {
+            let mut diagnostic = Diagnostic::error(error.code(), error.to_string());
+            diagnostic.helps.extend(error.helps());
+            diagnostic
+        });
+        diagnostics.collect()
+    })
+}
+
+/// What `--params OPTIMIZER=PATTERNS` tells.
+///
+/// # Errors
+/// Where there is no such optimizer or group, and where the patterns are none or match no tensor.
+fn told(text: &str, checkpoint: &Checkpoint, plan: &Plan) -> Result<Told, Diagnostic> {
+    let wrong = |what: String| Diagnostic::error("params", what);
+    let (place, patterns) = text
+        .split_once('=')
+        .ok_or_else(|| wrong(format!("`{text}` is not of the form OPTIMIZER=PATTERNS")))?;
+    let optimizer = |path: &str| checkpoint.optimizers.iter().find(|optimizer| optimizer.path == path);
+    let of_group = |place: &str| {
+        let (path, group) = place.rsplit_once(".param_groups.")?;
+        let group = group.parse().ok()?;
+        optimizer(path).filter(|optimizer| group < optimizer.groups.len()).map(|own| (own, Some(group)))
+    };
+    let place_of = optimizer(place).map(|own| (own, None)).or_else(|| of_group(place));
+    let (optimizer, group) = place_of.ok_or_else(|| {
+        let paths = checkpoint
+            .optimizers
+            .iter()
+            .map(|own| format!("`{}` ({})", own.path, counted(own.groups.len(), "group")));
+        let paths: Vec<String> = paths.collect();
+        wrong(format!("the checkpoint has no optimizer or group of parameters `{place}`"))
+            .note(format!("its optimizers are {}", paths.join(", ")))
+    })?;
+    let found = rule_file::patterns(patterns).ok_or_else(|| {
+        wrong(format!("`{patterns}` are no patterns of keys"))
+            .help("`generator.**`, or several with commas between")
+    })?;
+    let matchers: Vec<Matcher> = found.iter().map(Matcher::new).collect();
+    let keys = plan.source().iter().enumerate();
+    let matched = keys.filter(|(_, (key, _))| matchers.iter().any(|matcher| matcher.is_match(key)));
+    let tensors: HashSet<usize> = matched.map(|(index, _)| index).collect();
+    if tensors.is_empty() {
+        return Err(wrong(format!("`{patterns}` matches no key")));
+    }
+    Ok(Told { optimizer: optimizer.path.clone(), group, tensors })
 }

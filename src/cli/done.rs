@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::apply::{Destination, Report};
 use crate::diagnostic::printable;
 use crate::edit::Edit;
-use crate::formats::Checkpoint;
+use crate::formats::{Checkpoint, Other};
 use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::quantity::{counted, size};
@@ -15,6 +15,8 @@ use super::beside::Beside;
 /// A migration that was carried out.
 pub(super) struct Done<'a> {
     pub plans: &'a [Plan],
+    /// How many of the plans are of the rules themselves; the others are of dicts that follow the first.
+    pub ruled: usize,
     pub checkpoint: &'a Checkpoint,
     pub beside: &'a Beside,
     pub destinations: &'a [Destination<'a>],
@@ -29,9 +31,13 @@ impl Done<'_> {
         let changed = self.checkpoint.optimizers.iter().zip(&self.beside.optimizers);
         let changed: Vec<&str> = changed
             .filter(|(_, followed)| !matches!(followed, Followed::Kept))
-            .filter_map(|(optimizer, _)| optimizer.path.split('.').next())
+            .map(|(optimizer, _)| optimizer.path.as_str())
             .collect();
-        let own = self.checkpoint.others.iter().filter(|other| !changed.contains(&other.path.as_str()));
+        let holds = |other: &str, path: &str| {
+            path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let is_told = |other: &Other| changed.iter().any(|path| holds(&other.path, path));
+        let own = self.checkpoint.others.iter().filter(|other| !is_told(other));
         let own = own.map(|other| other.path.clone()).collect();
         let mut left_out = Vec::new();
         for further in &self.checkpoint.further {
@@ -44,10 +50,9 @@ impl Done<'_> {
     /// The outcome for machines.
     pub fn json(&self) -> Value {
         let (kept, left_out) = self.others();
-        let outputs = self.destinations.iter().zip(self.reports);
-        let outputs: Vec<Value> = outputs
-            .map(|(destination, report)| json!({ "path": destination.path, "bytes": report.written.bytes }))
-            .collect();
+        let outputs = self.reports.iter().flat_map(|report| &report.written.files);
+        let outputs: Vec<Value> =
+            outputs.map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect();
         let dicts = self.plans.iter().zip(&self.checkpoint.dicts).map(|(plan, dict)| {
             let counts = plan.counts();
             json!({
@@ -74,10 +79,16 @@ impl Done<'_> {
     pub fn text(&self) -> String {
         let outputs = self.destinations.iter().zip(self.reports).map(|(destination, report)| {
             let name = printable(&destination.path.display().to_string());
-            (name, size(report.written.bytes))
+            let shards = report.written.shards();
+            let shards = shards.map(|shards| format!(" in {}", counted(shards, "shard")));
+            (name, format!("{}{}", size(report.written.bytes()), shards.unwrap_or_default()))
         });
         let outputs: Vec<(String, String)> = outputs.collect();
-        let mut text = match (outputs.as_slice(), self.plans) {
+        let mirrors = self.plans.iter().zip(&self.checkpoint.dicts).skip(self.ruled);
+        let mirrors = mirrors.map(|(plan, dict)| {
+            format!("{}\n", super::plan::mirror(self.checkpoint.main_dict(), dict, plan))
+        });
+        let mut text = match (outputs.as_slice(), &self.plans[..self.ruled]) {
             ([(name, bytes)], [plan]) => format!("{name}: {}, {bytes}\n", plan.summary()),
             (outputs, plans) => {
                 let outputs = outputs.iter().map(|(name, bytes)| format!("{name}, {bytes}\n"));
@@ -89,6 +100,7 @@ impl Done<'_> {
                 outputs.chain(dicts).collect()
             }
         };
+        text.extend(mirrors);
         let (kept, left_out) = self.others();
         for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
             if !names.is_empty() {

@@ -1,8 +1,8 @@
 //! A command that could not do its work.
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::FormatError;
 use crate::formats::keys_yaml::KeysYamlError;
+use crate::formats::{FormatError, ShardProblem};
 use crate::source::{Sources, Span};
 
 use super::Exit;
@@ -51,6 +51,7 @@ impl Failure {
             | FormatError::ManyDicts { .. }
             | FormatError::DictsOverlap { .. }
             | FormatError::SharedKey { .. }
+            | FormatError::Shards { problem: ShardProblem::ManyIndexes { .. }, .. }
             | FormatError::OneDictOnly { .. }
             | FormatError::NoTensors { .. } => Exit::Usage,
             FormatError::CannotHold { .. }

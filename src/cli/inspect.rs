@@ -57,7 +57,8 @@ fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         }
     } else {
         let checkpoint = formats::open(&args.checkpoint, args.at.as_deref().as_slice(), &limits)?;
-        let bytes = std::fs::metadata(&args.checkpoint).map_or(0, |metadata| metadata.len());
+        let size = |file| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        let bytes = checkpoint.files().map(size).sum();
         let inspected = Inspected { depth, ..Inspected::new(&checkpoint, bytes) };
         match args.json {
             true => format!("{:#}\n", inspected.to_json(args.keys)),
@@ -71,7 +72,7 @@ fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 /// A checkpoint and what follows from it.
 struct Inspected<'a> {
     checkpoint: &'a Checkpoint,
-    /// The size of the file.
+    /// The size of the file, or of all shards.
     bytes: u64,
     keys: KeySet,
     /// How many levels of modules are shown; as many as fit, where absent.
@@ -98,6 +99,11 @@ impl<'a> Inspected<'a> {
             Format::TorchZip if self.checkpoint.origin.legacy => "torch legacy",
             Format::TorchZip => "torch zip",
         }
+    }
+
+    /// The number of shards, where it is sharded.
+    fn shards(&self) -> Option<usize> {
+        self.checkpoint.sharded.as_ref().map(|sharded| sharded.shards.len())
     }
 
     /// The version of Lightning that wrote the file.
@@ -133,6 +139,7 @@ impl<'a> Inspected<'a> {
             "path": checkpoint.path.display().to_string(),
             "format": self.format_name(),
             "file_bytes": self.bytes,
+            "shards": self.shards(),
             "at": checkpoint.main_dict().at.to_string(),
             "torch": { "layout": checkpoint.origin.torch(), "records": checkpoint.origin.records },
             "lightning": self.lightning(),

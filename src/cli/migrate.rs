@@ -5,11 +5,12 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use crate::apply::{self, ApplyError, Destination};
+use crate::apply::{self, ApplyError, Destination, Shards};
 use crate::diagnostic::{Diagnostic, printable};
 use crate::edit::path_text;
-use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
+use crate::formats::{Checkpoint, Placement, Replace};
 use crate::plan::Plan;
+use crate::quantity::bytes_of;
 use crate::source::Sources;
 
 use super::bar::Bar;
@@ -23,10 +24,15 @@ use super::{Exit, Failure, Terminal, place};
 pub struct MigrateArgs {
     #[command(flatten)]
     plan: PlanArgs,
-    /// The new checkpoint; its extension says the format (.safetensors, or .pt .pth .ckpt .bin). Several
-    /// take the keys under their names: `-o r0=a.pt -o r1=b.pt`
+    /// The new checkpoint; its extension says the format (.safetensors, or .pt .pth .ckpt .bin). A folder
+    /// (`out/`) or an index (`model.safetensors.index.json`) is written in shards. Several outputs take the
+    /// keys under their names: `-o r0=a.pt -o r1=b.pt`
     #[arg(short, long, value_name = "[NAME=]OUT", required_unless_present_any = ["in_place", "dry_run"], conflicts_with = "in_place", value_parser = Named::parser())]
     output: Vec<Named>,
+    /// Write shards of at most this many bytes of tensors, such as 500MB or 2GiB; 5GB where only the name
+    /// of the output asks for shards
+    #[arg(long, value_name = "SIZE", conflicts_with = "in_place", value_parser = shard_size)]
+    max_shard_size: Option<u64>,
     /// Put the new checkpoint in the place of the old one, which is kept under another name
     #[arg(long, requires = "backup")]
     in_place: bool,
@@ -56,6 +62,14 @@ pub struct MigrateArgs {
     verbose: bool,
 }
 
+/// How many bytes of tensors a shard holds where nothing is said, as in Hugging Face's libraries.
+const MAX_SHARD_SIZE: u64 = 5_000_000_000;
+
+fn shard_size(text: &str) -> Result<u64, String> {
+    let bytes = bytes_of(text).filter(|&bytes| bytes > 0);
+    bytes.ok_or_else(|| "it is no size such as 500MB, 5GB or 2GiB".to_owned())
+}
+
 /// Runs the main job.
 pub fn run(args: &MigrateArgs, terminal: &Terminal) -> Exit {
     terminal.end(work(args, terminal), args.json)
@@ -65,16 +79,17 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.dry_run {
         return super::plan::show(&args.plan, args.json, args.verbose, terminal);
     }
-    let place = place::of(&args.plan.inputs, &args.output, args.backup.as_deref())?;
-    let formats = args.output.iter().map(|output| Format::from_extension(&output.path));
-    let formats = formats.collect::<Result<Vec<Format>, FormatError>>()?;
+    let place = match args.in_place {
+        true => place::in_place(&args.plan.inputs, args.backup.as_deref().unwrap_or(".bak"))?,
+        false => place::of(&args.plan.inputs, &args.output, args.max_shard_size)?,
+    };
     let placement = Placement {
         replace: if args.force || args.in_place { Replace::Force } else { Replace::Never },
         sync: !args.no_sync,
     };
     place.check(&placement)?;
-    let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, beside } = &prepared;
+    let prepared = prepare(&args.plan, place.holds_several_dicts())?;
+    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -89,10 +104,13 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     let changes = plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
     let record = (!args.no_record && changes).then(|| record(&args.plan, sources, plans));
-    let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
+    let outputs = place.settle(checkpoint, &placement)?;
+    let max_bytes = args.max_shard_size.unwrap_or(MAX_SHARD_SIZE);
+    let destinations = outputs.iter().map(|output| Destination {
         path: &output.path,
         name: output.name.as_deref(),
-        format: formats.get(index).copied().unwrap_or(checkpoint.format),
+        format: output.format,
+        shards: output.shards.as_ref().map(|names| Shards { names, max_bytes }),
         placement,
         edits: &beside.edits,
         weights_only: beside.weights_only,
@@ -110,7 +128,8 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    let done = Done { plans, checkpoint, beside, destinations: &destinations, reports: &reports };
+    let done =
+        Done { plans, ruled: *ruled, checkpoint, beside, destinations: &destinations, reports: &reports };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {

@@ -21,6 +21,7 @@ pub mod invert;
 mod keyed;
 pub mod keys;
 pub mod migrate;
+mod mirrors;
 mod named;
 mod place;
 pub mod plan;

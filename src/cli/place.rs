@@ -5,15 +5,43 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::{FormatError, Placement, Replace};
+use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace, ShardNames, is_sharded};
 
 use super::named::Named;
 use super::{Exit, Failure};
 
 /// Where the outputs go.
 pub(super) struct Place {
-    outputs: Vec<Named>,
+    outputs: Vec<Output>,
     backup: Option<PathBuf>,
+}
+
+/// An output as the command line names it.
+struct Output {
+    named: Named,
+    form: Form,
+}
+
+/// What the name of an output asks for.
+enum Form {
+    /// One file.
+    File(Format),
+    /// One file in the source's format, in its place.
+    InPlace,
+    /// Shards and an index of these names.
+    Shards(ShardNames),
+    /// Shards in a folder, in the source's format.
+    Folder,
+}
+
+/// An output whose files are known.
+pub(super) struct Settled {
+    pub name: Option<String>,
+    /// The file, or the index of shards.
+    pub path: PathBuf,
+    pub format: Format,
+    /// What the shards are called, where there are any.
+    pub shards: Option<ShardNames>,
 }
 
 /// A second name for the input, made before the first name is given to the output.
@@ -23,19 +51,16 @@ fn usage(message: String, help: &str) -> Failure {
     Failure::new(Exit::Usage, Diagnostic::error("output", message).help(help))
 }
 
-/// The place that the command line names; `backup` is the suffix of an in-place run.
+/// The place that the command line names.
 ///
 /// # Errors
-/// Where an output would be an input or another output, and where several have no names.
-pub(super) fn of(inputs: &[Named], outputs: &[Named], backup: Option<&str>) -> Result<Place, Failure> {
-    if outputs.is_empty() {
-        return in_place(inputs, backup.unwrap_or(".bak"));
-    }
+/// Where an output would be an input or another output, where several have no names, and where a name does
+/// not say the format.
+pub(super) fn of(inputs: &[Named], outputs: &[Named], max_shard: Option<u64>) -> Result<Place, Failure> {
     for (index, output) in outputs.iter().enumerate() {
         let path = output.path.display();
         if inputs.iter().any(|input| same_file(&input.path, &output.path)) {
-            let help = "choose another name, or write `--in-place --backup .bak`";
-            return Err(usage(format!("the output `{path}` is the input"), help));
+            return Err(is_input(&output.path, "choose another name, or write `--in-place --backup .bak`"));
         }
         if outputs.len() > 1 && output.name.is_none() {
             let help = "write `-o r0=a.pt -o r1=b.pt`: each takes the keys under its name";
@@ -43,55 +68,137 @@ pub(super) fn of(inputs: &[Named], outputs: &[Named], backup: Option<&str>) -> R
         }
         let before = &outputs[..index];
         if before.iter().any(|other| other.name == output.name || same_file(&other.path, &output.path)) {
-            let help = "each output has a name and a file of its own";
-            return Err(usage(format!("the output `{path}` is named twice"), help));
+            return Err(named_twice(&output.path));
         }
     }
-    Ok(Place { outputs: outputs.to_vec(), backup: None })
+    let outputs = outputs.iter().map(|named| {
+        let form = Form::of(&named.path, max_shard.is_some())?;
+        Ok(Output { named: named.clone(), form })
+    });
+    Ok(Place { outputs: outputs.collect::<Result<_, FormatError>>()?, backup: None })
 }
 
-fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure> {
-    let [Named { name: None, path: input }] = inputs else {
+/// The place of the input; `suffix` is what its old name gets.
+///
+/// # Errors
+/// Where there are several inputs or shards, and where the suffix is none.
+pub(super) fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure> {
+    let [input @ Named { name: None, path }] = inputs else {
         let help = "write `-o FILE`";
         return Err(usage("only a single input without a name can be replaced in place".to_owned(), help));
     };
+    if is_sharded(path) {
+        let message = format!("`{}` is in shards, which are not replaced in place", path.display());
+        return Err(usage(message, "write a new folder: `-o out/`"));
+    }
     if suffix.is_empty() || suffix.contains('/') {
         let help = "write, for example, `--backup .bak`";
         return Err(usage(format!("`{suffix}` is no suffix for a file name"), help));
     }
-    let mut backup = input.as_os_str().to_owned();
+    let mut backup = path.as_os_str().to_owned();
     backup.push(suffix);
-    let outputs = vec![Named { name: None, path: input.clone() }];
+    let outputs = vec![Output { named: input.clone(), form: Form::InPlace }];
     Ok(Place { outputs, backup: Some(PathBuf::from(backup)) })
 }
 
-impl Place {
-    /// The outputs with the paths that they will have.
-    pub fn outputs(&self) -> &[Named] {
-        &self.outputs
+impl Form {
+    fn of(path: &Path, shards: bool) -> Result<Form, FormatError> {
+        let name = path.as_os_str().as_encoded_bytes();
+        if path.is_dir() || name.ends_with(b"/") {
+            Ok(Form::Folder)
+        } else if name.ends_with(b".json") {
+            ShardNames::of_index(path).map(Form::Shards)
+        } else if shards {
+            ShardNames::of_file(path).map(Form::Shards)
+        } else {
+            Format::from_extension(path).map(Form::File)
+        }
     }
+}
 
+impl Place {
     /// Refuses early what could only be refused after all the work.
     ///
     /// # Errors
     /// Where an output or the backup exists and must not be replaced.
     pub fn check(&self, placement: &Placement) -> Result<(), Failure> {
-        let taken = |path: &Path| path.symlink_metadata().is_ok();
         match &self.backup {
-            Some(backup) if taken(backup) => {
+            Some(backup) if backup.symlink_metadata().is_ok() => {
                 let message = format!("the backup `{}` exists already", backup.display());
                 let diagnostic = Diagnostic::error("output-exists", message);
                 let help = "choose another suffix, or move the old backup away";
-                Err(Failure::new(Exit::Usage, diagnostic.help(help)))
+                return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
             }
-            None if placement.replace == Replace::Never => {
-                match self.outputs.iter().find(|output| taken(&output.path)) {
-                    Some(output) => Err(FormatError::Exists { path: output.path.clone() }.into()),
-                    None => Ok(()),
-                }
-            }
-            _ => Ok(()),
+            None if placement.replace == Replace::Never => {}
+            _ => return Ok(()),
         }
+        for output in &self.outputs {
+            let taken = match &output.form {
+                Form::Shards(names) => names.occupied()?.into_iter().next(),
+                Form::Folder => None, // what it will hold is known with the source's format
+                Form::File(_) | Form::InPlace => {
+                    let path = &output.named.path;
+                    path.symlink_metadata().is_ok().then(|| path.clone())
+                }
+            };
+            if let Some(path) = taken {
+                return Err(FormatError::Exists { path }.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the outputs can hold several dicts of tensors: safetensors files and shards hold one.
+    pub fn holds_several_dicts(&self) -> bool {
+        let mut forms = self.outputs.iter().map(|output| &output.form);
+        forms.all(|form| matches!(form, Form::File(Format::TorchZip) | Form::InPlace))
+    }
+
+    /// The files of the outputs, now that the source is known.
+    ///
+    /// # Errors
+    /// Where one of them is a file of the source or of another output, or exists and must not be replaced.
+    pub fn settle(&self, source: &Checkpoint, placement: &Placement) -> Result<Vec<Settled>, Failure> {
+        let own_index = source.sharded.as_ref().map(|sharded| sharded.name.as_str());
+        let mut taken: Vec<PathBuf> = Vec::new();
+        let mut settled = Vec::with_capacity(self.outputs.len());
+        for Output { named: Named { name, path }, form } in &self.outputs {
+            let shards = match form {
+                Form::File(_) | Form::InPlace => None,
+                Form::Shards(names) => Some(names.clone()),
+                Form::Folder => Some(ShardNames::in_folder(path, source.format, own_index)),
+            };
+            let format = match (form, &shards) {
+                (Form::File(format), _) => *format,
+                (_, Some(names)) => names.format(),
+                _ => source.format,
+            };
+            // The files that the output makes or replaces.
+            let files = match &shards {
+                None => vec![path.clone()],
+                Some(names) => {
+                    let occupied = names.occupied()?;
+                    if let (Replace::Never, Some(path)) = (placement.replace, occupied.first()) {
+                        return Err(FormatError::Exists { path: path.clone() }.into());
+                    }
+                    [occupied, vec![names.index(), names.single()]].concat()
+                }
+            };
+            let is_source = |file: &&PathBuf| {
+                same_file(file, &source.path) || source.files().any(|own| same_file(file, own))
+            };
+            if let (false, Some(file)) = (matches!(form, Form::InPlace), files.iter().find(is_source)) {
+                let help = "choose another name, or another folder: `-o out/`";
+                return Err(is_input(file, help));
+            }
+            if let Some(file) = files.iter().find(|file| taken.iter().any(|other| same_file(file, other))) {
+                return Err(named_twice(file));
+            }
+            taken.extend(files);
+            let path = shards.as_ref().map_or_else(|| path.clone(), ShardNames::index);
+            settled.push(Settled { name: name.clone(), path, format, shards });
+        }
+        Ok(settled)
     }
 
     /// Gives the input its second name, so that it is whole under one of its names at each instant.
@@ -102,9 +209,10 @@ impl Place {
         let (Some(backup), [output]) = (&self.backup, self.outputs.as_slice()) else {
             return Ok(Backup(None));
         };
+        let input = &output.named.path;
         // Not every file system has hard links; a copy serves there.
-        if fs::hard_link(&output.path, backup).is_err() {
-            fs::copy(&output.path, backup).map_err(|source| FormatError::Io {
+        if fs::hard_link(input, backup).is_err() {
+            fs::copy(input, backup).map_err(|source| FormatError::Io {
                 path: backup.clone(),
                 doing: "write",
                 source,
@@ -121,6 +229,17 @@ impl Backup {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn is_input(output: &Path, help: &str) -> Failure {
+    usage(format!("the output `{}` is the input", output.display()), help)
+}
+
+fn named_twice(output: &Path) -> Failure {
+    usage(
+        format!("the output `{}` is named twice", output.display()),
+        "each output has a name and a file of its own",
+    )
 }
 
 fn same_file(first: &Path, second: &Path) -> bool {

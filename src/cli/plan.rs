@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal};
 use crate::diagnostic::printable;
+use crate::formats::StateDict;
 use crate::optimizer::Followed;
+use crate::plan::Plan;
 use crate::quantity::counted;
 
 /// Proves a migration and prints what it would do; reads headers only and writes nothing
@@ -29,7 +31,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, beside } = prepare(args)?;
+    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = prepare(args, true)?;
     let plans = match &outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
@@ -54,7 +56,10 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
             }
             value
         });
-        let dicts: Vec<Value> = dicts.collect();
+        let mut dicts: Vec<Value> = dicts.collect();
+        for mirror in dicts.iter_mut().skip(ruled) {
+            mirror["mirrors"] = checkpoint.main_dict().at.name().into();
+        }
         let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
         let values = beside
             .edits
@@ -74,7 +79,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
     }
     terminal.show(&warnings, &sources);
     let mut text = String::new();
-    for (plan, dict) in plans.iter().zip(&checkpoint.dicts) {
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).take(ruled) {
         text.push_str(&printable(&checkpoint.path.display().to_string()));
         let at = dict.at.to_string();
         if !at.is_empty() {
@@ -85,6 +90,9 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         }
         text.push_str("\n\n");
         text.push_str(&plan.render(&sources, verbose));
+    }
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).skip(ruled) {
+        text.push_str(&format!("\n{}\n", mirror(checkpoint.main_dict(), dict, plan)));
     }
     for (optimizer, followed) in checkpoint.optimizers.iter().zip(&beside.optimizers) {
         let fate = match (followed, followed.params()) {
@@ -105,4 +113,10 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
     }
     terminal.print(&text)?;
     Ok(Exit::Done)
+}
+
+/// What is said of a dict that follows the main one.
+pub(super) fn mirror(main: &StateDict, dict: &StateDict, plan: &Plan) -> String {
+    let (name, main) = (printable(&dict.at.name()), printable(&main.at.name()));
+    format!("{name} mirrors {main} and follows it: {}", plan.summary())
 }

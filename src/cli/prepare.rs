@@ -13,6 +13,7 @@ use crate::rules::RuleSet;
 use crate::source::Sources;
 
 use super::beside::{Beside, OptimizerArg};
+use super::mirrors;
 use super::named::Named;
 use super::rule_file::{self, RuleFile};
 use super::target::{keyset_of, load_keyset, tied_keys};
@@ -40,6 +41,10 @@ pub struct PlanArgs {
     /// What becomes of optimizer state: it follows the weights, or is left out
     #[arg(long, value_name = "WHAT", value_enum)]
     pub optimizer: Option<OptimizerArg>,
+    /// Which keys an optimizer's parameters are, where neither names nor shapes show it:
+    /// `optimizer_states.0=generator.**`; of one group of them, `optimizer.param_groups.1=**.bias`
+    #[arg(long, value_name = "OPTIMIZER=PATTERNS")]
+    pub params: Vec<String>,
     /// Write the state dict alone; what else the file holds is left out
     #[arg(long)]
     pub weights_only: bool,
@@ -57,6 +62,8 @@ pub(super) struct Prepared {
     pub sources: Sources,
     pub warnings: Vec<Diagnostic>,
     pub outcome: Outcome,
+    /// How many of the checkpoint's dicts, from the front, the rules run over; the others mirror the first.
+    pub ruled: usize,
     /// What becomes of what the checkpoint holds besides weights.
     pub beside: Beside,
 }
@@ -69,11 +76,11 @@ pub(super) enum Outcome {
     AlreadyMigrated { target: String },
 }
 
-/// Reads everything and proves the plans.
+/// Reads everything and proves the plans. Mirrors of the main dict follow it where the outputs `hold_mirrors`.
 ///
 /// # Errors
 /// Rules that do not parse or resolve, unreadable files, and what the plans cannot prove.
-pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
+pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, Failure> {
     let Some(rules_path) = args.rules.as_ref().filter(|_| !args.inputs.is_empty()) else {
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
@@ -109,8 +116,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
             && let Some(target) = target
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
-            let (checkpoint, beside) = (dicts.checkpoint, Beside::default());
-            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside });
+            let (checkpoint, ruled, beside) = (dicts.checkpoint, 1, Beside::default());
+            return Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -122,7 +129,18 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         plans.extend(planned.plan);
     }
     let marked = marked.as_ref();
-    let beside = Beside::prove(args, &rules, checkpoint, plans.first(), marked, &mut problems);
+    let (mut checkpoint, ruled) = (dicts.checkpoint, plans.len());
+    // Rules that name the dicts of the whole file leave the others alone, as does an output of one dict.
+    let follows = hold_mirrors && rules.dicts.is_empty() && rules.unwrap.is_none() && !args.weights_only;
+    if let Some(plan) = plans.first().filter(|plan| follows && problems.is_empty() && !plan.changes_nothing())
+        && args.inputs.len() == 1
+    {
+        let mirrors = mirrors::follow(&args.inputs, checkpoint, plan)?;
+        checkpoint = mirrors.checkpoint;
+        warnings.extend(mirrors.warnings);
+        plans.extend(mirrors.plans);
+    }
+    let beside = Beside::prove(args, &rules, &checkpoint, plans.first(), marked, &mut problems);
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
@@ -133,7 +151,7 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, beside })
+    Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
@@ -175,7 +193,7 @@ impl Dicts {
 }
 
 /// Opens the inputs as one checkpoint.
-fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
+pub(super) fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
     let mut parts = Vec::with_capacity(inputs.len());
     for input in inputs {
         let checkpoint = formats::open(&input.path, at, &Limits::default())?;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
-use crate::rules::{self, Given, Loader, RuleErrorKind, RuleSet, Text};
+use crate::rules::{self, Given, Loader, Pattern, RuleErrorKind, RuleSet, Step, Text};
 use crate::source::Sources;
 use crate::syntax::{self, SyntaxError, ast::Expr};
 
@@ -59,6 +59,25 @@ pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result
     }
     let warnings = resolved.warnings.iter().map(rules::RuleWarning::diagnostic).collect();
     Ok(RuleFile { rules: resolved.rules, sources, warnings })
+}
+
+/// Patterns of keys as they stand in a statement, with commas between; `None` where the text is anything else.
+pub(super) fn patterns(text: &str) -> Option<Vec<Pattern>> {
+    let mut sources = Sources::new();
+    // On one line, nothing but patterns can stand behind this verb without an error.
+    let text = format!("drop {text}");
+    let file = sources.add("--params", &*text);
+    let (ast, errors) = syntax::parse(&text, file);
+    let resolved = rules::resolve(&ast, &sources, &Given::default());
+    if text.contains('\n') || !errors.is_empty() || !resolved.errors.is_empty() {
+        return None;
+    }
+    match resolved.rules.steps.into_iter().next()? {
+        Step::Statement(statement) => {
+            Some(statement.clauses.into_iter().flat_map(|own| own.patterns).collect())
+        }
+        Step::Let(_) => None,
+    }
 }
 
 /// The rule files of one run, read from disk.

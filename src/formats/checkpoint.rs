@@ -1,21 +1,15 @@
-//! A checkpoint as it is read, and as it is to be written.
+//! A checkpoint as it is read.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::atomic::{AtomicFile, Placement, Replace};
 use super::join::Further;
-use super::optimizer::{Optimizer, OutputOptimizer};
-use super::output::OutputFile;
+use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
-use super::{
-    EditError, Foreign, FormatError, Origin, Overlap, Produce, Progress, SourceFile, StoredTensor,
-    safetensors,
-};
+use super::{EditError, FormatError, Origin, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
@@ -97,9 +91,9 @@ pub struct Other {
 /// What a file holds, known from its headers alone.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The file as the user named it.
+    /// The file as the user named it; of a sharded checkpoint the index.
     pub path: PathBuf,
-    /// Its format.
+    /// The format of the file, or of the shards.
     pub format: Format,
     /// The chosen dicts of tensors, in the order in which they were named; never empty. In a file
     /// without any dict of tensors it is one without entries, at the root.
@@ -108,12 +102,16 @@ pub struct Checkpoint {
     pub metadata: IndexMap<String, String>,
     /// What else the file holds beside the chosen dicts.
     pub others: Vec<Other>,
+    /// Where the file holds further dicts of tensors, which may mirror a chosen one.
+    pub further_dicts: Vec<DictPath>,
     /// The optimizers whose state the file holds.
     pub optimizers: Vec<Optimizer>,
     /// The further files where several were joined; their tensors are among those of `dicts`.
     pub further: Vec<Further>,
     /// What the container tells of who wrote it.
     pub origin: Origin,
+    /// Its index, where it is sharded.
+    pub sharded: Option<Sharded>,
     /// Every `module.name` that a torch file's pickle names, sorted.
     pub globals: Vec<String>,
     /// Whether a safetensors header has `__metadata__`, be it empty.
@@ -160,9 +158,11 @@ impl Checkpoint {
             dicts,
             metadata: IndexMap::new(),
             others: Vec::new(),
+            further_dicts: Vec::new(),
             optimizers: Vec::new(),
             further: Vec::new(),
             origin: Origin::default(),
+            sharded: None,
             globals: Vec::new(),
             has_metadata: false,
             document: None,
@@ -172,6 +172,15 @@ impl Checkpoint {
     /// The dict that is meant where one is: the first that was named, or the one that was found.
     pub fn main_dict(&self) -> &StateDict {
         self.dicts.first().unwrap_or(&NO_DICT)
+    }
+
+    /// The files that hold its tensors, those that were joined to it among them.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = match self.sharded.as_ref().map(|sharded| sharded.shards.as_slice()) {
+            Some([first, ..]) => first,
+            _ => &self.path,
+        };
+        std::iter::once(own.as_path()).chain(self.further.iter().map(|further| further.path.as_path()))
     }
 
     /// Reads every storage that has a recorded CRC and compares, also those of further files.
@@ -198,7 +207,7 @@ impl Checkpoint {
     }
 
     /// The torch files that it was read from.
-    fn documents(&self) -> impl Iterator<Item = &Document> {
+    pub(super) fn documents(&self) -> impl Iterator<Item = &Document> {
         let further = self.further.iter().filter_map(|further| further.document.as_deref());
         self.document.as_deref().into_iter().chain(further)
     }
@@ -227,243 +236,4 @@ pub enum EntryData {
         /// What it is, in a few words.
         what: String,
     },
-}
-
-/// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`.
-///
-/// Each dict is named by its keys, joined with dots (`.` is the root). With `at` empty it is found by
-/// itself; a torch file without any dict of tensors (a pickled module, say) then gives a checkpoint
-/// with one state dict without entries.
-///
-/// # Errors
-/// Where the file is no checkpoint, is damaged, holds several dicts of tensors and `at` is empty, or
-/// has no tensors at one of `at`; and where one of those is named twice, lies inside another, or shares
-/// a dict with it.
-pub fn open(path: &Path, at: &[&str], limits: &Limits) -> Result<Checkpoint, FormatError> {
-    if let Some(kind) = pytorch::distributed_kind(path) {
-        return Err(FormatError::NotACheckpoint { path: path.to_owned(), kind });
-    }
-    let file = SourceFile::open(path)?;
-    let checkpoint = match detect(&file)? {
-        Container::Safetensors => safetensors::open(&file, limits)?,
-        Container::TorchZip => return pytorch::open(&file, at, limits),
-        Container::TorchLegacy => return pytorch::open_legacy(&file, at, limits),
-    };
-    if let Some(&at) = at.iter().find(|&&at| !at.is_empty() && at != ".") {
-        return Err(FormatError::NoTensors { path: path.to_owned(), at: at.to_owned(), there: Vec::new() });
-    }
-    if at.len() > 1 {
-        let (first, second) = (DictPath::default().name(), DictPath::default().name());
-        return Err(FormatError::DictsOverlap {
-            path: path.to_owned(),
-            first,
-            second,
-            overlap: Overlap::Twice,
-        });
-    }
-    Ok(checkpoint)
-}
-
-/// What is read, told from the first bytes of a file.
-enum Container {
-    Safetensors,
-    TorchZip,
-    TorchLegacy,
-}
-
-/// The container that the first bytes of a file show.
-fn detect(file: &SourceFile) -> Result<Container, FormatError> {
-    let path = file.path();
-    let mut head = [0; 512];
-    let length = usize::try_from(file.len().min(512)).unwrap_or(512);
-    let head = &mut head[..length];
-    file.read_at(head, 0)?;
-    let foreign = |kind| Err(FormatError::NotACheckpoint { path: path.to_owned(), kind });
-    if head.is_empty() {
-        return Err(FormatError::Empty { path: path.to_owned() });
-    }
-    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
-        return Ok(Container::TorchZip);
-    }
-    if pytorch::is_legacy(head) {
-        return Ok(Container::TorchLegacy);
-    }
-    if head.get(257..262) == Some(b"ustar") {
-        // The four files of `torch.save` in torch 0.1.
-        let first = head.split(|&byte| byte == 0).next().unwrap_or_default();
-        let torchs: [&[u8]; 4] = [b"sys_info", b"pickle", b"tensors", b"storages"];
-        return foreign(if torchs.contains(&first) { Foreign::LegacyTar } else { Foreign::Tar });
-    }
-    if head.get(8) == Some(&b'{') || path.extension().is_some_and(|extension| extension == "safetensors") {
-        return Ok(Container::Safetensors);
-    }
-    if head[0] == 0x80 && head.get(1).is_some_and(|protocol| (2..=5).contains(protocol)) {
-        return foreign(Foreign::Pickle);
-    }
-    if head.starts_with(b"version https://git-lfs") {
-        return foreign(Foreign::GitLfsPointer);
-    }
-    let text = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(error) => error.error_len().is_none(), // cut inside a character
-    };
-    if text && !head.iter().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace()) {
-        return foreign(Foreign::Text);
-    }
-    foreign(Foreign::Unknown)
-}
-
-/// One tensor of an output.
-pub struct OutputTensor<'a> {
-    /// Its key.
-    pub key: String,
-    /// Where its content comes from.
-    pub content: Content<'a>,
-}
-
-/// Where the content of an output tensor comes from.
-pub enum Content<'a> {
-    /// A source entry as it is: the same object, storage and strides. A safetensors output takes
-    /// contiguous tensors only.
-    Kept {
-        /// The index of the entry in the source's dict that this one is made from.
-        entry: usize,
-    },
-    /// A new contiguous tensor.
-    Produced {
-        /// Who makes its bytes.
-        tensor: &'a dyn Produce,
-        /// The entry of that same source dict whose device (`cpu`, `cuda:0`) it takes over, and whether it is a
-        /// parameter.
-        like: Option<usize>,
-    },
-    /// Another name of an earlier output tensor: torch shares the storage, safetensors holds it twice.
-    Tied {
-        /// The index of that tensor in the same dict of the output.
-        to: usize,
-    },
-}
-
-/// One dict of tensors of an output.
-#[derive(Default)]
-pub struct OutputDict<'a> {
-    /// The tensors, in order.
-    pub tensors: Vec<OutputTensor<'a>>,
-    /// New paths for the modules in `_metadata`: absent is unchanged, empty is dropped, with several
-    /// each gets a copy.
-    pub modules: HashMap<String, Vec<String>>,
-}
-
-/// An output file: what it takes over and what is new in it.
-pub struct Output<'a> {
-    /// The checkpoint whose other values and order of records are kept.
-    pub source: &'a Checkpoint,
-    /// The format to write.
-    pub format: Format,
-    /// What the dicts of tensors become: one for each of the source's, in the same order. A safetensors
-    /// file holds one.
-    pub dicts: Vec<OutputDict<'a>>,
-    /// What becomes of the source's optimizers, one for each; empty where all stay as they are.
-    pub optimizers: Vec<OutputOptimizer<'a>>,
-    /// Changes to what the source holds besides tensors; with `weights_only` they are without effect.
-    pub edits: &'a [Edit],
-    /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
-    /// a torch file's root dict where that is not itself the state dict.
-    pub record: Option<String>,
-    /// Whether the state dict alone is written, which must be the only one.
-    pub weights_only: bool,
-    /// Told of every byte that is written.
-    pub progress: &'a dyn Progress,
-}
-
-/// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The size of the file.
-    pub bytes: u64,
-}
-
-/// An output that is complete and not yet in its place; dropped, it is gone.
-#[derive(Debug)]
-pub struct Staged {
-    file: AtomicFile,
-    written: Written,
-}
-
-impl Staged {
-    /// Puts the output in its place.
-    ///
-    /// # Errors
-    /// Where something is there that must not be replaced, and where the system refuses.
-    pub fn commit(self, placement: &Placement) -> Result<Written, FormatError> {
-        self.file.commit(placement)?;
-        Ok(self.written)
-    }
-}
-
-/// Writes an output; it appears whole or not at all.
-///
-/// # Errors
-/// As [`stage`], and as [`Staged::commit`].
-pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Written, FormatError> {
-    stage(output, path, placement)?.commit(placement)
-}
-
-/// Writes an output beside its place, so that several can appear together.
-///
-/// The source's storages are checked against their recorded CRCs at the same time, in a second
-/// thread: a damaged source gives no output.
-///
-/// # Errors
-/// Where the format cannot hold the output, the source is damaged, the path is taken, or the system
-/// refuses.
-pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<Staged, FormatError> {
-    if placement.replace == Replace::Never && path.symlink_metadata().is_ok() {
-        return Err(FormatError::Exists { path: path.to_owned() });
-    }
-    check_dicts(output, path)?;
-    let file = AtomicFile::create(path)?;
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let bytes = std::thread::scope(|scope| {
-        let check = || output.source.documents().try_for_each(|document| document.verify(&stop));
-        let verifier = output.source.documents().next().map(|_| scope.spawn(check));
-        let mut out = OutputFile::new(path, file.file(), output.progress);
-        let written = match output.format {
-            Format::Safetensors => safetensors::write(output, &mut out),
-            Format::TorchZip => pytorch::write(output, &mut out),
-        };
-        let written = written.and_then(|()| out.flush());
-        if written.is_err() {
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-        let verified = verifier.map(std::thread::ScopedJoinHandle::join);
-        written?;
-        match verified {
-            None => {}
-            Some(Ok(result)) => result?,
-            Some(Err(_)) => {
-                let what = "checking the source failed".to_owned();
-                return Err(FormatError::Output { path: path.to_owned(), what });
-            }
-        }
-        Ok(out.position())
-    })?;
-    Ok(Staged { file, written: Written { bytes } })
-}
-
-/// Checks that the output has a dict for each of the source's, and can hold as many.
-fn check_dicts(output: &Output<'_>, path: &Path) -> Result<(), FormatError> {
-    let (dicts, wanted) = (&output.source.dicts, output.dicts.len());
-    if dicts.len() > 1 && (output.format == Format::Safetensors || output.weights_only) {
-        return Err(FormatError::OneDictOnly {
-            path: path.to_owned(),
-            dicts: dicts.iter().map(|dict| dict.at.name()).collect(),
-            weights_only: output.format != Format::Safetensors,
-        });
-    }
-    if dicts.len() != wanted {
-        let what = format!("{wanted} dicts of tensors are given for the {} of the source", dicts.len());
-        return Err(FormatError::Output { path: path.to_owned(), what });
-    }
-    Ok(())
 }

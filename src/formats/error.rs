@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Foreign;
+use super::{Foreign, ShardProblem};
 use crate::tensor::Dtype;
 
 /// A value that is no tensor and cannot be changed as an edit asks for.
@@ -193,6 +193,14 @@ pub enum FormatError {
         /// The other one.
         second: PathBuf,
     },
+    /// An index and shards that do not fit each other, or are not there.
+    #[error("`{}` {problem}", path.display())]
+    Shards {
+        /// The index, or the folder where there is none.
+        path: PathBuf,
+        /// What is wrong.
+        problem: ShardProblem,
+    },
     /// One key twice in a file.
     #[error("`{}` holds the key `{key}` twice", path.display())]
     DuplicateKey {
@@ -336,7 +344,11 @@ impl FormatError {
         match self {
             FormatError::NotACheckpoint { kind, path } => kind.help(path),
             FormatError::UnknownExtension { .. } => {
-                Some("end the name in .safetensors, .pt, .pth, .ckpt or .bin".to_owned())
+                Some(
+                    "end the name in .safetensors, .pt, .pth, .ckpt or .bin; for shards, name a folder (`out/`) or an \
+                     index (`out/model.safetensors.index.json`)"
+                        .to_owned(),
+                )
             }
             FormatError::Exists { .. } => {
                 Some("choose another name, or write --force to replace it".to_owned())
@@ -355,6 +367,7 @@ impl FormatError {
                 there.first().map(|first| format!("write, for example, --at {first}"))
             }
             FormatError::Edit { edit, .. } => edit.help(),
+            FormatError::Shards { problem, .. } => problem.help(),
             FormatError::SharedKey { .. } => Some(
                 "shards share no key; to join what several files hold under one key, give each a name, as in \
                  `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules"
@@ -371,7 +384,7 @@ impl FormatError {
             }
             FormatError::OpaqueEntry { .. } => Some("drop it, or write a torch file".to_owned()),
             FormatError::OthersLost { .. } => {
-                Some("write --weights-only to leave them out, or write a torch file".to_owned())
+                Some("write --weights-only to leave them out, or write a single torch file".to_owned())
             }
             _ => None,
         }
@@ -403,6 +416,7 @@ impl FormatError {
             FormatError::DictsOverlap { .. } => "dicts-overlap",
             FormatError::Edit { .. } => "value-path",
             FormatError::SharedKey { .. } => "shared-key",
+            FormatError::Shards { problem, .. } => problem.code(),
             FormatError::OneDictOnly { .. } => "one-dict-only",
             FormatError::CannotHold { .. } => "cannot-hold",
             FormatError::OpaqueEntry { .. } => "opaque-entry",

@@ -37,7 +37,8 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
     let mut holders: Vec<HashMap<String, PathBuf>> = vec![HashMap::new(); joined.dicts.len()];
     let prefix = prefix(first.name);
     for (dict, holders) in joined.dicts.iter_mut().zip(&mut holders) {
-        dict.own = Some(dict.entries.len());
+        // A sharded checkpoint has been joined before.
+        dict.own = Some(dict.own.unwrap_or(dict.entries.len()));
         dict.prefix.clone_from(&prefix);
         for entry in &mut dict.entries {
             entry.key.insert_str(0, &prefix);
@@ -46,6 +47,7 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
     }
     for Part { name, checkpoint } in parts {
         let prefix = self::prefix(name);
+        let path = checkpoint.files().next().unwrap_or(&checkpoint.path).to_owned();
         for ((dict, holders), more) in joined.dicts.iter_mut().zip(&mut holders).zip(checkpoint.dicts) {
             for mut entry in more.entries {
                 entry.key.insert_str(0, &prefix);
@@ -55,11 +57,13 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
                 dict.entries.push(entry);
             }
         }
+        joined.has_metadata |= checkpoint.has_metadata;
         for (key, value) in checkpoint.metadata {
             joined.metadata.entry(key).or_insert(value);
         }
-        let (path, others, document) = (checkpoint.path, checkpoint.others, checkpoint.document);
+        let (others, document) = (checkpoint.others, checkpoint.document);
         joined.further.push(Further { path, others, document });
+        joined.further.extend(checkpoint.further);
     }
     Ok(Some(joined))
 }

@@ -11,26 +11,30 @@ mod error;
 mod foreign;
 mod join;
 pub mod keys_yaml;
+mod open;
 mod optimizer;
 mod origin;
 mod output;
 mod pytorch;
 mod safetensors;
+mod sharded;
 mod sink;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod texts;
+mod write;
 
 pub use atomic::{AtomicFile, Placement, Replace};
-pub use checkpoint::{
-    Checkpoint, Content, DictPath, Entry, EntryData, Format, Limits, Other, Output, OutputDict, OutputTensor,
-    Staged, StateDict, Written, open, stage, write,
-};
+pub use checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, Other, StateDict};
 pub use error::{EditError, FormatError, Overlap};
 pub use foreign::Foreign;
 pub use join::{Further, Part, join};
+pub use open::open;
 pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamGroup, ParamId, StateValue};
 pub use origin::{Origin, Settings};
 pub use pytorch::{Distributed, Saved, open_distributed};
+pub use sharded::{ShardNames, ShardProblem, Sharded, is_sharded, stage_shards};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
+pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, stage, write};

@@ -140,7 +140,8 @@ fn other_files_are_named_for_what_they_are() {
         std::fs::write(&path, bytes).unwrap();
         assert_eq!(read(&path).unwrap_err().code(), code, "{}", bytes.escape_ascii());
     }
-    assert_eq!(read(folder.path()).unwrap_err().code(), "not-a-file");
+    assert_eq!(read(folder.path()).unwrap_err().code(), "no-index");
+    assert_eq!(read(Path::new("/dev/null")).unwrap_err().code(), "not-a-file");
     assert_eq!(read(&folder.path().join("nothing.pt")).unwrap_err().code(), "io");
 }
 
@@ -153,7 +154,7 @@ fn outputs_appear_whole_or_not_at_all() {
     let output = kept(&source, &[0], Format::Safetensors);
     assert_eq!(write(&output, &path, &NEVER).unwrap_err().code(), "output-exists");
     let out = folder.path().join("b.safetensors");
-    assert_eq!(write(&output, &out, &NEVER).unwrap().bytes, out.metadata().unwrap().len());
+    assert_eq!(write(&output, &out, &NEVER).unwrap().bytes(), out.metadata().unwrap().len());
     assert_eq!(write(&output, &folder.path().join("no/folder.pt"), &NEVER).unwrap_err().code(), "io");
     let file = AtomicFile::create(&folder.path().join("c")).unwrap();
     std::fs::write(folder.path().join("c"), "taken meanwhile").unwrap();

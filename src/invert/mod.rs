@@ -1,6 +1,6 @@
 //! The way back of a migration: the reverse of the resolved plan, as readable rules.
 //!
-//! No pattern is turned around. The plan says which keys became which, and by what operations; `walk.rs` goes
+//! No pattern is turned around. The plan says which keys became which, and by what operations; `walk` goes
 //! through its statements from the last to the first and says what undoes each, key by key, and what cannot be
 //! undone. `generalise.rs` puts that into few lines, each of which the planner has run over the keys before it
 //! is taken. `proof.rs` plans the whole file on the new keys towards the former ones, and shows for each key

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::OptimizerError;
+use super::{OptimizerError, Told};
 use crate::formats::{EntryData, Optimizer, ParamId};
 use crate::keyset::{KeySet, Role};
 use crate::plan::Plan;
@@ -49,7 +49,7 @@ pub(super) fn candidates(source: &KeySet, marked: Option<&KeySet>) -> Vec<usize>
 }
 
 /// Matches the parameters of all optimizers with tensors: by their names, else by the one way in which the
-/// shapes allow it.
+/// shapes, and what is told, allow it.
 ///
 /// # Errors
 /// Where there is no way, or more than one.
@@ -57,6 +57,7 @@ pub(super) fn align(
     plan: &Plan,
     optimizers: &[Optimizer],
     candidates: &[usize],
+    told: &[Told],
 ) -> Result<Alignment, OptimizerError> {
     let named: Result<Vec<Option<Vec<Vec<usize>>>>, OptimizerError> =
         optimizers.iter().map(|optimizer| by_names(plan, optimizer)).collect();
@@ -65,7 +66,7 @@ pub(super) fn align(
     let free: Vec<usize> = candidates.iter().copied().filter(|index| !taken.contains(index)).collect();
     let unnamed: Vec<&Optimizer> =
         optimizers.iter().zip(&named).filter(|(_, named)| named.is_none()).map(|(own, _)| own).collect();
-    let mut found = by_shapes(plan, &unnamed, &free)?.into_iter();
+    let mut found = by_shapes(plan, &unnamed, &free, told)?.into_iter();
     Ok(named.into_iter().map(|named| named.or_else(|| found.next()).unwrap_or_default()).collect())
 }
 
@@ -105,25 +106,32 @@ fn by_shapes(
     plan: &Plan,
     optimizers: &[&Optimizer],
     candidates: &[usize],
+    told: &[Told],
 ) -> Result<Alignment, OptimizerError> {
     let Some(first) = optimizers.first() else { return Ok(Vec::new()) };
-    // One row for each group of each optimizer: the shapes in their order.
-    let rows: Vec<Vec<Option<&[u64]>>> = optimizers
-        .iter()
-        .flat_map(|optimizer| optimizer.groups.iter().map(|group| (*optimizer, group)))
-        .map(|(optimizer, group)| group.params.iter().map(|id| shape_of(optimizer, id)).collect())
-        .collect();
-    let params: usize = rows.iter().map(Vec::len).sum();
+    // One row for each group of each optimizer.
+    let groups = optimizers.iter().flat_map(|optimizer| {
+        optimizer.groups.iter().enumerate().map(|(number, group)| (*optimizer, number, group))
+    });
+    let rows = groups.map(|(optimizer, number, group)| Row {
+        shapes: group.params.iter().map(|id| shape_of(optimizer, id)).collect(),
+        told: told.iter().filter(|told| told.is_of(optimizer, number)).collect(),
+    });
+    let rows: Vec<Row> = rows.collect();
+    let params: usize = rows.iter().map(|row| row.shapes.len()).sum();
     let path = first.path.clone();
     let unmapped = || OptimizerError::Unmapped { path: path.clone(), params, tensors: candidates.len() };
     if params > candidates.len() {
         return Err(unmapped());
     }
-    let shapes: Vec<&[u64]> = candidates
-        .iter()
-        .map(|&index| plan.source().keys.get_index(index).map_or(&[][..], |(_, info)| &info.spec.shape))
-        .collect();
-    let chosen = match the_one_way(&rows, &shapes, candidates.len() - params) {
+    let tensors = candidates.iter().map(|&index| {
+        let shape = plan.source().keys.get_index(index).map_or(&[][..], |(_, info)| &info.spec.shape);
+        let is_told = rows.iter().any(|row| row.names(index));
+        let takes = rows.iter().map(|row| if is_told { row.names(index) } else { row.told.is_empty() });
+        Tensor { shape, takes: takes.collect() }
+    });
+    let tensors: Vec<Tensor> = tensors.collect();
+    let chosen = match the_one_way(&rows, &tensors, candidates.len() - params) {
         Ways::None => return Err(unmapped()),
         Ways::Several => return Err(OptimizerError::Ambiguous { path, params }),
         Ways::One(chosen) => chosen,
@@ -138,6 +146,27 @@ fn by_shapes(
     Ok(optimizers.iter().map(|own| flat.by_ref().take(own.groups.len()).collect()).collect())
 }
 
+/// The parameters of a group, in its order.
+struct Row<'a> {
+    /// Their shapes, as far as their states show them.
+    shapes: Vec<Option<&'a [u64]>>,
+    /// What is told of them.
+    told: Vec<&'a Told>,
+}
+
+impl Row<'_> {
+    fn names(&self, tensor: usize) -> bool {
+        self.told.iter().any(|told| told.tensors.contains(&tensor))
+    }
+}
+
+/// A tensor that may be a parameter.
+struct Tensor<'a> {
+    shape: &'a [u64],
+    /// For each row whether it can be one of its parameters: what is told to be one row's is no other's.
+    takes: Vec<bool>,
+}
+
 enum Ways {
     None,
     /// For each tensor the row that takes it.
@@ -149,11 +178,11 @@ enum Ways {
 type Layer = HashMap<Vec<usize>, (u8, Option<usize>)>;
 
 /// Deals the tensors out to the rows, each in its order; `spare` tensors may be left out.
-fn the_one_way(rows: &[Vec<Option<&[u64]>>], shapes: &[&[u64]], spare: usize) -> Ways {
+fn the_one_way(rows: &[Row], tensors: &[Tensor], spare: usize) -> Ways {
     let start: Vec<usize> = vec![0; rows.len()];
     let mut layers: Vec<Layer> = vec![HashMap::from([(start.clone(), (1, None))])];
     let mut states = 0;
-    for (dealt, shape) in shapes.iter().enumerate() {
+    for (dealt, tensor) in tensors.iter().enumerate() {
         let mut next: Layer = HashMap::new();
         let mut reach = |at: Vec<usize>, ways: u8, row: Option<usize>| {
             let entry = next.entry(at).or_insert((0, row));
@@ -161,7 +190,8 @@ fn the_one_way(rows: &[Vec<Option<&[u64]>>], shapes: &[&[u64]], spare: usize) ->
         };
         for (at, (ways, _)) in layers.last().into_iter().flatten() {
             for (row, wanted) in rows.iter().enumerate() {
-                if wanted.get(at[row]).is_some_and(|wanted| wanted.is_none_or(|wanted| wanted == *shape)) {
+                let wanted = wanted.shapes.get(at[row]).filter(|_| tensor.takes[row]);
+                if wanted.is_some_and(|wanted| wanted.is_none_or(|wanted| wanted == tensor.shape)) {
                     let mut at = at.clone();
                     at[row] += 1;
                     reach(at, *ways, Some(row));
@@ -178,8 +208,8 @@ fn the_one_way(rows: &[Vec<Option<&[u64]>>], shapes: &[&[u64]], spare: usize) ->
         }
         layers.push(next);
     }
-    let mut at: Vec<usize> = rows.iter().map(Vec::len).collect();
-    let mut chosen = Vec::with_capacity(shapes.len());
+    let mut at: Vec<usize> = rows.iter().map(|row| row.shapes.len()).collect();
+    let mut chosen = Vec::with_capacity(tensors.len());
     for layer in layers.iter().skip(1).rev() {
         match layer.get(&at) {
             None => return Ways::None,

@@ -43,6 +43,12 @@ impl OptimizerError {
     /// What to do instead.
     pub fn helps(&self) -> Vec<String> {
         let mut helps = Vec::new();
+        if let OptimizerError::Ambiguous { path, .. } = self {
+            helps.push(format!(
+                "say which are the parameters of an optimizer: `--params '{path}=generator.**'`, or of a group of \
+                 its: `--params '{path}.param_groups.1=**.bias'`"
+            ));
+        }
         match self {
             OptimizerError::Unmapped { .. } | OptimizerError::Ambiguous { .. } => helps.push(
                 "a key set of the old version beside the rules (`v1.keys.yaml`) that says `parameter` or `buffer` \

@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use super::align::{self, Alignment};
 use super::moments::{self, Source};
-use super::{Followed, OptimizerError, Param, State};
+use super::{Followed, OptimizerError, Param, State, Told};
 use crate::formats::{Optimizer, ParamId};
 use crate::keyset::KeySet;
 use crate::plan::{Output, Plan};
 
 /// What becomes of each optimizer of a file when a plan is applied to its weights.
 ///
-/// `marked` is a key set of the source's version that may say which tensors are parameters.
+/// `marked` is a key set of the source's version that may say which tensors are parameters; `told` says of
+/// some optimizers or groups which tensors theirs are.
 ///
 /// # Errors
 /// Everything that keeps the state from following.
@@ -19,6 +20,7 @@ pub fn follow(
     plan: &Plan,
     optimizers: &[Optimizer],
     marked: Option<&KeySet>,
+    told: &[Told],
 ) -> Result<Vec<Followed>, Vec<OptimizerError>> {
     let candidates = align::candidates(plan.source(), marked);
     let named = optimizers.iter().any(|optimizer| {
@@ -39,7 +41,7 @@ pub fn follow(
     if !strays.is_empty() {
         return Err(strays);
     }
-    let alignment = align::align(plan, optimizers, &candidates).map_err(|error| vec![error])?;
+    let alignment = align::align(plan, optimizers, &candidates, told).map_err(|error| vec![error])?;
     Follower::new(plan, optimizers, &candidates, &alignment).run()
 }
 

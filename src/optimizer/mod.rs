@@ -13,9 +13,29 @@ mod moments;
 pub use error::OptimizerError;
 pub use follow::follow;
 
-use crate::formats::{ParamId, StateDict, StoredTensor};
+use std::collections::HashSet;
+
+use crate::formats::{Optimizer, ParamId, StateDict, StoredTensor};
 use crate::keyset::Key;
 use crate::plan::{Arena, ExprId};
+
+/// Which tensors the parameters of an optimizer, or of one of its groups, are among: told by whoever knows, for
+/// where neither names nor shapes show it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// Where the optimizer lies: `optimizer_states.0`.
+    pub optimizer: String,
+    /// The group; all, where none is named.
+    pub group: Option<usize>,
+    /// The tensors of the source.
+    pub tensors: HashSet<usize>,
+}
+
+impl Told {
+    fn is_of(&self, optimizer: &Optimizer, group: usize) -> bool {
+        self.optimizer == optimizer.path && self.group.is_none_or(|own| own == group)
+    }
+}
 
 /// What becomes of an optimizer.
 #[derive(Debug)]

@@ -7,6 +7,13 @@ use crate::tensor::TensorSpec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExprId(u32);
 
+impl ExprId {
+    /// Its place in the arena.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One node of an expression.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -41,7 +48,7 @@ pub struct Arena(Vec<Node>);
 impl Arena {
     /// The node of an expression.
     pub fn node(&self, id: ExprId) -> &Node {
-        &self.0[id.0 as usize]
+        &self.0[id.index()]
     }
 
     /// The spec of an expression.
@@ -139,6 +146,36 @@ impl Arena {
             ) => op.clone(),
         };
         arena.add_op(op, inputs).map_err(|error| error.to_string())
+    }
+
+    /// Copies all expressions into another arena, where other tensors stand for the sources: for each
+    /// expression its copy, or none where a source has no counterpart.
+    ///
+    /// # Errors
+    /// The operation that does not fit the other tensors, in words.
+    pub(super) fn copied_into(
+        &self,
+        arena: &mut Arena,
+        sources: &[Option<ExprId>],
+    ) -> Result<Vec<Option<ExprId>>, String> {
+        let mut copies: Vec<Option<ExprId>> = Vec::with_capacity(self.0.len());
+        for node in &self.0 {
+            let copy = match &node.kind {
+                NodeKind::Source(index) => sources.get(*index).copied().flatten(),
+                NodeKind::Op(op, operands) => {
+                    let operands = operands.iter().map(|id| copies.get(id.index()).copied().flatten());
+                    match operands.collect::<Option<Vec<ExprId>>>() {
+                        Some(inputs) => {
+                            let copy = arena.add_op(op.clone(), inputs);
+                            Some(copy.map_err(|error| error.to_string())?)
+                        }
+                        None => None,
+                    }
+                }
+            };
+            copies.push(copy);
+        }
+        Ok(copies)
     }
 
     /// The expression of the n-th source tensor, which the arena begins with.

@@ -12,6 +12,7 @@ mod execute;
 mod hits;
 mod join;
 mod json;
+mod mirror;
 mod missing;
 mod modules;
 mod problem;
@@ -26,6 +27,7 @@ mod trace;
 
 pub use arena::{Arena, ExprId, Node, NodeKind, Power};
 pub use doubt::Unproved;
+pub use mirror::{Mirrored, mirrored};
 pub use modules::renamed_modules;
 pub use problem::{Problem, ProblemKind};
 pub use trace::{Passage, Way};

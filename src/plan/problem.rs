@@ -70,6 +70,10 @@ pub enum ProblemKind {
         "the source is not `{version}`: {missing} of its keys are missing and {unexpected} are unexpected"
     )]
     NotTheVersion { version: String, missing: usize, unexpected: usize },
+    #[error(
+        "`{name}` nearly mirrors `{main}`, and stays as it is: {shared} of its {of} tensors have a counterpart there"
+    )]
+    NearMirror { name: String, main: String, shared: usize, of: usize },
 }
 
 fn at(key: &Option<String>) -> String {
@@ -113,6 +117,7 @@ impl ProblemKind {
             Kind::Dtype { .. } => "dtype-mismatch",
             Kind::UnusedAlternative { .. } => "unused-alternative",
             Kind::NotTheVersion { .. } => "wrong-version",
+            Kind::NearMirror { .. } => "near-mirror",
         }
     }
 }

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict, set_state_dict
 
 BEFORE, AFTER = 3, 4
 
@@ -281,3 +282,82 @@ def test_what_the_shapes_do_not_tell_is_an_error(migrate, rules, tmp_path):
     # 2.weight, 2.bias are now 0.weight, 0.bias, and so come first.
     for new, before in enumerate([2, 3, 0, 1]):
         assert torch.equal(loaded["optimizer"]["state"][new]["exp_avg"], old[before]["exp_avg"])
+
+
+def test_in_the_middle_of_an_accumulation_with_a_gradient_scaler(migrate, rules, tmp_path):
+    """Gradients that were saved by name mirror the parameters; the scaler's own state stays."""
+    old_class, new_class, text = PAIRS["fused"]
+    data = batches(8)
+
+    def half_step(model, optimizer, scaler, batch, losses):
+        x, y = batch
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
+            loss = nn.functional.mse_loss(model(x), y) / 2
+        scaler.scale(loss).backward()
+        losses.append(loss.item())
+
+    def run(model, optimizer, scaler, data, at):
+        losses = []
+        for number, batch in enumerate(data, at):
+            half_step(model, optimizer, scaler, batch, losses)
+            if number % 2:
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+        return losses
+
+    def parts(network):
+        return network, torch.optim.AdamW(network.parameters(), lr=0.01), torch.amp.GradScaler("cpu", growth_interval=2)
+
+    torch.manual_seed(0)
+    model, optimizer, scaler = parts(old_class())
+    run(model, optimizer, scaler, data[:3], 0)  # a step and a half
+    checkpoint = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        "grads": {name: parameter.grad for name, parameter in model.named_parameters()},
+        "micro_step": 3,
+    }
+    torch.save(copy.deepcopy(checkpoint), tmp_path / "old.pt")
+    torch.save(new_class().state_dict(), tmp_path / "target.pt")
+    expected = run(model, optimizer, scaler, data[3:], 3)
+
+    done = migrate("--rules", rules(text), "old.pt", "-o", "new.pt", "--target", "target.pt")
+    assert "grads mirrors model and follows it" in done.err
+    loaded = torch.load(tmp_path / "new.pt", weights_only=True)
+    resumed, optimizer, scaler = parts(new_class())
+    resumed.load_state_dict(loaded["model"])
+    optimizer.load_state_dict(loaded["optimizer"])
+    scaler.load_state_dict(loaded["scaler"])
+    for name, parameter in resumed.named_parameters():
+        parameter.grad = loaded["grads"][name]
+    assert run(resumed, optimizer, scaler, data[3:], loaded["micro_step"]) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("how", ["one group", "two groups"])
+def test_state_by_names(migrate, rules, tmp_path, flat, pair, how):
+    """The state as torch.distributed.checkpoint has it: parameters by their names, flattened or not."""
+    options = StateDictOptions(flatten_optimizer_state_dict=flat)
+    old_class, new_class, text = PAIRS[pair]
+    torch.manual_seed(0)
+    model = old_class()
+    optimizer = torch.optim.AdamW(params(model, how), lr=0.01)
+    data = batches(BEFORE + AFTER)
+    train(model, optimizer, data[:BEFORE])
+    weights, state = get_state_dict(model, optimizer, options=options)
+    checkpoint = {"app": {"model": weights, "optim": state}}
+    torch.save(copy.deepcopy(checkpoint), tmp_path / "old.pt")
+    torch.save(new_class().state_dict(), tmp_path / "target.pt")
+    expected = train(model, optimizer, data[BEFORE:])
+
+    done = migrate("--rules", rules(text), "old.pt", "-o", "new.pt", "--target", "target.pt")
+    assert "optimizer state follows" in done.err
+    loaded = torch.load(tmp_path / "new.pt", weights_only=True)["app"]
+    resumed = new_class()
+    optimizer = torch.optim.AdamW(params(resumed, how), lr=0.01)
+    states = {"model_state_dict": loaded["model"], "optim_state_dict": loaded["optim"]}
+    set_state_dict(resumed, optimizer, **states, options=options)
+    assert train(resumed, optimizer, data[BEFORE:]) == pytest.approx(expected, rel=1e-5)

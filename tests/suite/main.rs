@@ -15,5 +15,6 @@ mod reference;
 mod rulesets;
 mod safetensors;
 mod several;
+mod sharded;
 mod snapshots;
 mod tensors;

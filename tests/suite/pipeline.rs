@@ -58,6 +58,7 @@ pub fn open(folder: &Folder, tensors: &[Tensor]) -> Checkpoint {
 pub fn apply(folder: &Folder, plan: &Plan, source: &Checkpoint) -> Result<Vec<u8>, String> {
     let path = folder.path("out.safetensors");
     let destination = Destination {
+        shards: None,
         path: &path,
         name: None,
         format: Format::Safetensors,

@@ -15,7 +15,8 @@ use crate::tensors::{self, Tensor};
 /// (of the command line), and `after` (the whole output), `refused` or `warned` (the first lines of the messages, in order). Tensors are written
 /// as everywhere in these tests; `before r0` and `before r1` are inputs under these names, `after r0` and
 /// `after r1` outputs; `metadata` and `metadata after` are that of the one source and output, as lines
-/// `KEY = TEXT`. A line of `after` without values stands for any, and `KEY = KEY` is that
+/// `KEY = TEXT`; `way back` are the rules that `migrate invert` writes, without the first remark and empty lines, and `way of KEY`
+/// is what `migrate explain` says of a key. A line of `after` without values stands for any, and `KEY = KEY` is that
 /// tensor of the source, byte for byte.
 struct Example {
     line: usize,
@@ -165,6 +166,26 @@ impl Example {
             if metadata != self.lines("metadata after").unwrap_or_default() {
                 return Err(format!("the metadata is\n{}", metadata.join("\n")));
             }
+        }
+        self.tell(folder)
+    }
+
+    /// Compares what the commands tell that write no checkpoint.
+    fn tell(&self, folder: &Folder) -> Result<(), String> {
+        let told = |arguments: &[&str]| -> Vec<String> {
+            let told = folder.run(arguments).stdout;
+            told.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        };
+        let (rules, source) = ("v1_to_v2.rules", "v1.safetensors");
+        if let Some(way_back) = self.lines("way back") {
+            let told = told(&["invert", rules, source, "--target", "v2.safetensors"]);
+            let told: Vec<&str> = told.iter().skip(1).map(String::as_str).collect();
+            same(&told, way_back)?;
+        }
+        for (section, lines) in &self.sections {
+            let Some(key) = section.strip_prefix("way of ") else { continue };
+            let told = told(&["explain", rules, source, key, "--no-target"]);
+            same(&told.iter().map(String::as_str).collect::<Vec<_>>(), lines)?;
         }
         Ok(())
     }

@@ -51,7 +51,11 @@ impl Inspected<'_> {
     fn head(&self, tensors: &[Tensor<'_>]) -> Vec<String> {
         let total = Total::of(tensors.iter().copied());
         let mut table = Table::new();
-        table.row(["file".to_owned(), format!("{}, {}", self.format_name(), size(self.bytes))]);
+        let (file, shards) = match self.shards() {
+            Some(shards) => ("files", format!(" in {}", counted(shards, "shard"))),
+            None => ("file", String::new()),
+        };
+        table.row([file.to_owned(), format!("{}, {}{shards}", self.format_name(), size(self.bytes))]);
         if let Some(torch) = self.checkpoint.origin.torch() {
             table.row(["layout".to_owned(), format!("of torch {torch}")]);
         }

@@ -82,11 +82,28 @@ fn refuse_overlap(chosen: &[Chosen], file: &Path) -> Result<(), FormatError> {
     Ok(())
 }
 
+/// The other dicts that hold tensors, which may mirror a chosen one: also those that callbacks of a trainer
+/// keep, and none of the optimizers, whose nodes are given.
+pub(super) fn further(
+    graph: &Graph,
+    chosen: &[Chosen],
+    optimizers: impl Iterator<Item = NodeId>,
+) -> Vec<DictPath> {
+    let taken = chosen.iter().flat_map(|chosen| chosen.tree.dicts.iter().map(|dict| dict.node));
+    let taken = taken.chain(optimizers).collect();
+    let found = candidates(graph, taken, |key| !dicts::is_optimizer(key));
+    // The root with a generator's state or a loose tensor in it is no dict of its own.
+    found
+        .into_iter()
+        .filter(|(place, _)| !place.path.is_empty())
+        .map(|(place, _)| DictPath(place.path))
+        .collect()
+}
+
 /// All dicts that hold tensors directly and can be reached from the root through dicts, outermost
-/// first; those nested below another one belong to it and are left out.
-fn candidates(graph: &Graph) -> Vec<(Place, usize)> {
+/// first; those nested below another one belong to it and are left out, as are those that are `seen` already.
+fn candidates(graph: &Graph, mut seen: HashSet<NodeId>, looks_into: fn(&str) -> bool) -> Vec<(Place, usize)> {
     let mut found = Vec::new();
-    let mut seen = HashSet::new();
     let mut pending = vec![Place { path: Vec::new(), way: vec![graph.root] }];
     while let Some(place) = pending.pop() {
         let Some(node) = place.node() else { continue };
@@ -101,7 +118,7 @@ fn candidates(graph: &Graph) -> Vec<(Place, usize)> {
         }
         if look_below {
             for (key, dict) in sub_dicts(graph, node).into_iter().rev() {
-                if !is_skipped(&key) {
+                if looks_into(&key) {
                     let mut next = place.clone();
                     next.path.push(key);
                     next.way.push(dict);
@@ -115,7 +132,7 @@ fn candidates(graph: &Graph) -> Vec<(Place, usize)> {
 
 /// The dict of tensors that is meant beyond doubt; `None` where the file has none at all.
 fn search(graph: &Graph, file: &Path) -> Result<Option<Place>, FormatError> {
-    let mut found = candidates(graph);
+    let mut found = candidates(graph, HashSet::new(), |key| !is_skipped(key));
     let named =
         |name: &str| found.iter().position(|(place, _)| place.path.len() == 1 && place.path[0] == name);
     let position = if found.len() <= 1 {

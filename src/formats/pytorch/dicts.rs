@@ -14,7 +14,12 @@ use super::tensors::{self, Meaning};
 /// Names that are never looked into when searching for a state dict: what an optimizer or Lightning's
 /// trainer keeps there mirrors the weights or has nothing to do with them.
 pub(super) fn is_skipped(key: &str) -> bool {
-    key.to_ascii_lowercase().contains("optim") || matches!(key, "callbacks" | "loops" | "lr_schedulers")
+    is_optimizer(key) || matches!(key, "callbacks" | "loops" | "lr_schedulers")
+}
+
+/// Whether a name says that an optimizer's state lies there.
+pub(super) fn is_optimizer(key: &str) -> bool {
+    key.to_ascii_lowercase().contains("optim")
 }
 
 /// How deep dicts are looked into; what lies deeper is passed through whole. Real files have up to

@@ -14,7 +14,7 @@ use super::graph::{Graph, NodeId};
 use super::legacy;
 use super::machine;
 use super::opcode::{self, *};
-use super::optimizers;
+use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
 use crate::formats::{
@@ -137,6 +137,8 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let graph = &document.graph;
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
     checkpoint.others = dicts::others(graph, &places);
+    checkpoint.further_dicts =
+        choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
     checkpoint.globals = globals(graph);
     checkpoint.origin = origin;
     checkpoint.optimizers = document.list_optimizers()?;
@@ -245,11 +247,10 @@ impl Document {
                 .groups
                 .iter()
                 .map(|group| ParamGroup { params: group.ids.clone(), names: group.param_names.clone() });
-            let states = nodes.states.iter().map(|(id, (_, state))| {
-                let values = self.graph.items(*state).into_iter().map(|(key, value)| {
-                    let name = self.graph.text(key).map(|name| name.into_owned()).unwrap_or_default();
-                    let (_, _, data) = self.content(&format!("{path}.state.{id}.{name}"), value)?;
-                    Ok(StateValue { name, data })
+            let states = nodes.states.iter().map(|(id, state)| {
+                let values = state.values.iter().map(|ValueNodes { name, value, .. }| {
+                    let (_, _, data) = self.content(&format!("{path}.state.{id}.{name}"), *value)?;
+                    Ok(StateValue { name: name.clone(), data })
                 });
                 Ok((id.clone(), values.collect::<Result<Vec<_>, FormatError>>()?))
             });

@@ -11,7 +11,8 @@ use super::opcode::PROTO;
 use super::optimizers::Writer;
 use super::tensors::{self, Meaning};
 use super::values;
-use crate::formats::checkpoint::{Content, EntryData, Output, OutputDict, OutputTensor, StateDict};
+use crate::formats::checkpoint::{EntryData, StateDict};
+use crate::formats::write::{Content, Output, OutputDict, OutputTensor};
 use crate::formats::{Extent, FormatError, OutputOptimizer, Produce};
 use crate::tensor::TensorSpec;
 

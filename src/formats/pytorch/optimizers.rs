@@ -1,15 +1,16 @@
 //! Optimizer state in the graph of a torch file: found, and written again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use indexmap::IndexMap;
 
 use super::build::{Builder, NewTensor};
+use super::dicts;
 use super::edit::{Bytes, NewStorage};
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::*;
-use crate::formats::FormatError;
 use crate::formats::optimizer::{OutputOptimizer, OutputParam, OutputState, ParamId};
+use crate::formats::{FormatError, Produce};
 
 /// The nodes of one optimizer's state.
 pub(super) struct Nodes {
@@ -17,48 +18,85 @@ pub(super) struct Nodes {
     pub(super) path: Vec<String>,
     /// What holds it: a dict, or a list.
     holder: NodeId,
-    own: NodeId,
-    state: NodeId,
+    pub(super) own: NodeId,
+    form: Form,
     pub(super) groups: Vec<GroupNodes>,
-    /// The key and the dict of each parameter's state.
-    pub(super) states: IndexMap<ParamId, (NodeId, NodeId)>,
+    /// The state of each parameter that has one.
+    pub(super) states: IndexMap<ParamId, StateNodes>,
+}
+
+/// How an optimizer's state is laid out.
+enum Form {
+    /// A dict `state` and a list `param_groups` (`torch.optim.Optimizer.state_dict`).
+    Nested { state: NodeId },
+    /// Items `state.<key>.<value>` and `param_groups.<key>.<option>` side by side, as
+    /// `torch.distributed.checkpoint.state_dict` flattens it.
+    Flat,
 }
 
 /// The nodes of one group.
 pub(super) struct GroupNodes {
-    params: NodeId,
+    /// The list of its parameters; none where the form is flat.
+    params: Option<NodeId>,
     names: Option<NodeId>,
     pub(super) ids: Vec<ParamId>,
     pub(super) param_names: Option<Vec<String>>,
+    /// The options that each of its parameters has, where the form is flat.
+    options: Vec<(String, NodeId)>,
 }
 
-/// The optimizers of a file: under a key of the root that says so, alone, in a list or in a dict.
+/// The nodes of one parameter's state.
+#[derive(Default)]
+pub(super) struct StateNodes {
+    /// The dict; none where the form is flat.
+    own: Option<NodeId>,
+    pub(super) values: Vec<ValueNodes>,
+}
+
+/// The nodes of one value of a state.
+#[derive(Clone)]
+pub(super) struct ValueNodes {
+    /// Such as `exp_avg`; empty where the key is no text.
+    pub(super) name: String,
+    key: NodeId,
+    pub(super) value: NodeId,
+}
+
+/// The optimizers of a file, wherever they lie: their form tells them.
 pub(super) fn find(graph: &Graph) -> Vec<Nodes> {
     let mut found = Vec::new();
-    if !graph.is_dict(graph.root) {
-        return found;
-    }
-    for (key, value) in graph.items(graph.root) {
-        let Some(key) = graph.text(key).filter(|key| key.to_ascii_lowercase().contains("optim")) else {
-            continue;
-        };
-        let path = vec![key.into_owned()];
-        if let Some(nodes) = read(graph, graph.root, value, &path) {
-            found.push(nodes);
-            continue;
-        }
-        let inner: Vec<(String, NodeId)> = match elements(graph, value) {
-            Some(elements) => {
-                elements.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+    let mut seen = HashSet::from([graph.root]);
+    let mut pending = VecDeque::from([(Vec::new(), graph.root)]);
+    while let Some((path, holder)) = pending.pop_front() {
+        for (segment, own) in children(graph, holder) {
+            if !seen.insert(own) {
+                continue;
             }
-            None if graph.is_dict(value) => super::dicts::sub_dicts(graph, value),
-            None => continue,
-        };
-        found.extend(inner.into_iter().filter_map(|(segment, inner)| {
-            read(graph, value, inner, &[path.clone(), vec![segment]].concat())
-        }));
+            let path: Vec<String> = [path.as_slice(), &[segment]].concat();
+            if let Some(nodes) = read(graph, holder, own, &path) {
+                found.push(nodes);
+            } else if path.len() < dicts::MAX_DEPTH {
+                pending.push_back((path, own));
+            }
+        }
     }
     found
+}
+
+/// The dicts and lists that a dict holds under text keys, or a list.
+fn children(graph: &Graph, holder: NodeId) -> Vec<(String, NodeId)> {
+    let mut children: Vec<(String, NodeId)> = match elements(graph, holder) {
+        Some(elements) => {
+            elements.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+        }
+        None if graph.is_dict(holder) => {
+            let items = graph.items(holder).into_iter();
+            items.filter_map(|(key, value)| Some((graph.text(key)?.into_owned(), value))).collect()
+        }
+        None => Vec::new(),
+    };
+    children.retain(|(_, value)| graph.is_dict(*value) || elements(graph, *value).is_some());
+    children
 }
 
 /// The optimizer that a node is, where it has the form of one.
@@ -66,7 +104,9 @@ fn read(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<N
     if !graph.is_dict(own) {
         return None;
     }
-    let state = graph.item(own, "state").filter(|&state| graph.is_dict(state))?;
+    let Some(state) = graph.item(own, "state").filter(|&state| graph.is_dict(state)) else {
+        return read_flat(graph, holder, own, path);
+    };
     let groups = elements(graph, graph.item(own, "param_groups")?)?;
     let groups = groups.into_iter().map(|group| {
         let params = graph.is_dict(group).then(|| graph.item(group, "params"))??;
@@ -77,7 +117,7 @@ fn read(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<N
             let names = elements(graph, names)?.into_iter();
             names.map(|name| Some(graph.text(name)?.into_owned())).collect::<Option<Vec<String>>>()
         });
-        Some(GroupNodes { params, names, ids, param_names: texts })
+        Some(GroupNodes { params: Some(params), names, ids, param_names: texts, options: Vec::new() })
     });
     let groups = groups.collect::<Option<Vec<GroupNodes>>>()?;
     let mut states = IndexMap::new();
@@ -85,11 +125,59 @@ fn read(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<N
         if !graph.is_dict(value) {
             return None;
         }
+        let values = graph.items(value).into_iter();
+        let name = |key| graph.text(key).map(|name| name.into_owned()).unwrap_or_default();
+        let values = values.map(|(key, value)| ValueNodes { name: name(key), key, value }).collect();
         let id = param_id(graph, key)?;
         let number = numbered(&id, &groups).filter(|number| !states.contains_key(number));
-        states.insert(number.unwrap_or(id), (key, value));
+        states.insert(number.unwrap_or(id), StateNodes { own: Some(value), values });
     }
-    Some(Nodes { path: path.to_vec(), holder, own, state, groups, states })
+    let form = Form::Nested { state };
+    Some(Nodes { path: path.to_vec(), holder, own, form, groups, states })
+}
+
+/// The same where all lies side by side. Parameters of equal options are a group: of what they were handed over
+/// in, nothing else is left.
+fn read_flat(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<Nodes> {
+    let mut options: IndexMap<String, Vec<(String, NodeId)>> = IndexMap::new();
+    let mut states: IndexMap<ParamId, StateNodes> = IndexMap::new();
+    for (key_node, value) in graph.items(own) {
+        let key = graph.text(key_node)?;
+        if let Some((name, option)) = key.strip_prefix("param_groups.").and_then(|key| key.rsplit_once('.')) {
+            options.entry(name.to_owned()).or_default().push((option.to_owned(), value));
+        } else {
+            let (name, state) = key.strip_prefix("state.")?.rsplit_once('.')?;
+            let nodes = states.entry(ParamId::Name(name.to_owned())).or_default();
+            nodes.values.push(ValueNodes { name: state.to_owned(), key: key_node, value });
+        }
+    }
+    let mut groups: IndexMap<String, GroupNodes> = IndexMap::new();
+    for (name, options) in options {
+        let told = options.iter().map(|(option, value)| format!("{option}={}", value_text(graph, *value)));
+        let group = groups.entry(told.collect::<Vec<String>>().join(";")).or_insert_with(|| GroupNodes {
+            params: None,
+            names: None,
+            ids: Vec::new(),
+            param_names: None,
+            options,
+        });
+        group.ids.push(ParamId::Name(name));
+    }
+    let groups: Vec<GroupNodes> = groups.into_values().collect();
+    (!groups.is_empty()).then(|| Nodes { path: path.to_vec(), holder, own, form: Form::Flat, groups, states })
+}
+
+/// An option's value as a text that is equal for equal values, as far as options have such: numbers, words, and
+/// tuples of them.
+fn value_text(graph: &Graph, value: NodeId) -> String {
+    let leaf = |value: NodeId| match graph.tuple(value) {
+        Some(_) => format!("node {}", value.0),
+        None => dicts::describe(graph, value),
+    };
+    match graph.tuple(value) {
+        Some(elements) => elements.iter().map(|&element| leaf(element) + ",").collect(),
+        None => leaf(value),
+    }
 }
 
 fn param_id(graph: &Graph, id: NodeId) -> Option<ParamId> {
@@ -148,6 +236,7 @@ impl<'a> Writer<'_, 'a, '_> {
     }
 
     fn groups(&mut self, nodes: &Nodes, groups: &'a [Vec<OutputParam<'a>>]) -> Result<(), FormatError> {
+        let Form::Nested { state } = nodes.form else { return self.flat(nodes, groups) };
         let by_name =
             nodes.groups.iter().flat_map(|group| &group.ids).any(|id| matches!(id, ParamId::Name(_)));
         let mut items = Vec::new();
@@ -163,54 +252,91 @@ impl<'a> Writer<'_, 'a, '_> {
                 number += 1;
                 ids.push(id);
                 names.push(self.done(|builder| builder.string(&param.name))?);
-                if let Some(state) = self.state(nodes, param)? {
-                    items.push((id, state));
+                if let OutputState::Kept(kept) = &param.state {
+                    let own = nodes.states.get(kept).and_then(|state| state.own);
+                    items.extend(own.map(|own| (id, own)));
+                } else if let Some(values) = self.values(nodes, param)? {
+                    let values: Vec<_> = values.into_iter().map(|value| (value.key, value.value)).collect();
+                    let own = self.done(|builder| {
+                        let own = builder.dict()?;
+                        builder.set_items(own, &values)?;
+                        Ok(own)
+                    })?;
+                    items.push((id, own));
                 }
             }
-            self.done(|builder| builder.set_elements(group.params, &ids))?;
-            if let Some(list) = group.names {
-                self.done(|builder| builder.set_elements(list, &names))?;
+            for (list, elements) in [(group.params, &ids), (group.names, &names)] {
+                if let Some(list) = list {
+                    self.done(|builder| builder.set_elements(list, elements))?;
+                }
             }
         }
-        self.done(|builder| builder.set_items(nodes.state, &items))
+        self.done(|builder| builder.set_items(state, &items))
     }
 
-    /// The state of one parameter.
-    fn state(&mut self, nodes: &Nodes, param: &'a OutputParam<'a>) -> Result<Option<NodeId>, FormatError> {
+    /// The states, then the options, as torch writes them.
+    fn flat(&mut self, nodes: &Nodes, groups: &'a [Vec<OutputParam<'a>>]) -> Result<(), FormatError> {
+        let mut items = Vec::new();
+        for param in groups.iter().flatten() {
+            let values = self.values(nodes, param)?.unwrap_or_default().into_iter();
+            let values = values.map(|value| (value.name, value.value)).collect();
+            items.extend(self.named(values, &format!("state.{}.", param.name))?);
+        }
+        for (group, params) in nodes.groups.iter().zip(groups) {
+            for param in params {
+                items.extend(self.named(group.options.clone(), &format!("param_groups.{}.", param.name))?);
+            }
+        }
+        self.done(|builder| builder.set_items(nodes.own, &items))
+    }
+
+    /// Items with text keys below a prefix.
+    fn named(
+        &mut self,
+        values: Vec<(String, NodeId)>,
+        prefix: &str,
+    ) -> Result<Vec<(NodeId, NodeId)>, FormatError> {
+        let mut items = Vec::with_capacity(values.len());
+        for (name, value) in values {
+            items.push((self.done(|builder| builder.string(&format!("{prefix}{name}")))?, value));
+        }
+        Ok(items)
+    }
+
+    /// The values of one parameter's state; none where it has no state.
+    fn values(
+        &mut self,
+        nodes: &Nodes,
+        param: &'a OutputParam<'a>,
+    ) -> Result<Option<Vec<ValueNodes>>, FormatError> {
+        let none: &[(String, &dyn Produce)] = &[];
         let (like, tensors) = match &param.state {
             OutputState::Empty => return Ok(None),
-            OutputState::Kept(id) => return Ok(nodes.states.get(id).map(|(_, state)| *state)),
-            OutputState::Made { like, tensors } => (like, tensors),
+            OutputState::Kept(id) => (id, none),
+            OutputState::Made { like, tensors } => (like, tensors.as_slice()),
         };
-        let Some((_, source)) = nodes.states.get(like) else { return Ok(None) };
-        let mut items = Vec::new();
-        for (key, value) in self.builder.graph.items(*source) {
-            let name = self.builder.graph.text(key).map(|name| name.into_owned());
-            let made = tensors.iter().find(|(own, _)| Some(own) == name.as_ref());
-            let Some((name, tensor)) = made else {
-                items.push((key, value));
+        let Some(source) = nodes.states.get(like) else { return Ok(None) };
+        let mut values = Vec::with_capacity(source.values.len());
+        for own in &source.values {
+            let Some((_, tensor)) = tensors.iter().find(|(name, _)| *name == own.name) else {
+                values.push(own.clone());
                 continue;
             };
-            let location = (self.location)(self.builder.graph, value);
+            let location = (self.location)(self.builder.graph, own.value);
             let spec = tensor.spec();
             let new = NewTensor { spec, location: &location, requires_grad: false, parameter: false };
             let built = self.done(|builder| builder.tensor(&new))?;
             let (Some((node, storage)), Some(nbytes)) = (built, spec.nbytes()) else {
                 return Err((self.wrong)(format!(
-                    "torch has no tensor of {spec} for `{name}` of `{}`",
-                    param.name
+                    "torch has no tensor of {spec} for `{}` of `{}`",
+                    own.name, param.name
                 )));
             };
-            let key_text = format!("{name} of {}", param.name);
-            self.new.insert(storage, NewStorage { bytes: Bytes::Produce(*tensor), nbytes, key: key_text });
-            items.push((key, node));
+            let key = format!("{} of {}", own.name, param.name);
+            self.new.insert(storage, NewStorage { bytes: Bytes::Produce(*tensor), nbytes, key });
+            values.push(ValueNodes { value: node, ..own.clone() });
         }
-        let state = self.done(|builder| {
-            let state = builder.dict()?;
-            builder.set_items(state, &items)?;
-            Ok(state)
-        })?;
-        Ok(Some(state))
+        Ok(Some(values))
     }
 
     fn done<T>(&mut self, build: impl FnOnce(&mut Builder<'_>) -> Result<T, Full>) -> Result<T, FormatError> {

@@ -12,8 +12,8 @@ use super::edit::{self, Bytes, Edited, NewStorage};
 use super::emit::{self, Emission};
 use super::graph::{Graph, NodeId};
 use super::tensors;
-use crate::formats::checkpoint::Output;
 use crate::formats::output::OutputFile;
+use crate::formats::write::Output;
 use crate::formats::{Extent, FormatError, Sink, Storage};
 
 /// Writes a torch file.

@@ -10,6 +10,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::from_crate;
 use crate::formats::checkpoint::{Checkpoint, Entry, EntryData, Format, Limits, StateDict};
+use crate::formats::texts::Texts;
 use crate::formats::{Extent, FormatError, SourceFile, Storage, StoredTensor};
 use crate::tensor::{TensorSpec, contiguous_strides};
 
@@ -154,7 +155,7 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
         let mut header = Header { metadata: None, tensors: IndexMap::new() };
         while let Some(key) = map.next_key::<String>()? {
             if key == "__metadata__" {
-                let metadata = map.next_value::<Unique>()?;
+                let metadata = map.next_value::<Texts>()?;
                 if let Some(key) = metadata.duplicate {
                     *self.duplicate = Some(format!("__metadata__.{key}"));
                     return Err(A::Error::custom(DUPLICATE));
@@ -179,35 +180,5 @@ impl<'de> Visitor<'de> for HeaderVisitor<'_> {
             }
         }
         Ok(header)
-    }
-}
-
-/// A map of strings that remembers a key that came twice.
-struct Unique {
-    map: IndexMap<String, String>,
-    duplicate: Option<String>,
-}
-
-impl<'de> serde::Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct UniqueVisitor;
-        impl<'de> Visitor<'de> for UniqueVisitor {
-            type Value = Unique;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of strings (__metadata__)")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
-                let mut unique = Unique { map: IndexMap::new(), duplicate: None };
-                while let Some((key, value)) = map.next_entry::<String, String>()? {
-                    if unique.map.insert(key.clone(), value).is_some() {
-                        unique.duplicate = Some(key);
-                    }
-                }
-                Ok(unique)
-            }
-        }
-        deserializer.deserialize_map(UniqueVisitor)
     }
 }

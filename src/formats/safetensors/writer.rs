@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::{MAX_HEADER, to_crate};
-use crate::formats::checkpoint::{Content, EntryData, Format, Output, StateDict};
+use crate::formats::checkpoint::{EntryData, Format, StateDict};
 use crate::formats::output::OutputFile;
+use crate::formats::write::{Content, Output};
 use crate::formats::{Extent, FormatError, Produce, Sink};
 use crate::tensor::TensorSpec;
 

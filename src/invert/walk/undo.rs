@@ -1,58 +1,15 @@
-//! The resolved plan walked from its last statement to its first: what undoes each, with concrete keys.
+//! What undoes one statement, by what its verb does with tensors.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::Forward;
-use super::act::{Act, Step};
-use super::ops;
-use crate::keyset::{Key, KeyInfo, KeySet};
-use crate::plan::{Applied, AssertionKind, ExprId, Move, NodeKind};
-use crate::rules::op::TensorOp;
+use super::{Undone, Walk, removals};
+use crate::invert::act::{Act, Step};
+use crate::invert::ops;
+use crate::keyset::Key;
+use crate::plan::{Applied, ExprId, Move};
+use crate::rules::Options;
 use crate::rules::verbs::{Flow, Reverse};
-use crate::rules::{Options, Statement, Step as RuleStep};
 use crate::tensor::TensorSpec;
-
-/// What undoes one statement.
-#[derive(Debug)]
-pub(super) struct Undone {
-    /// The statement, as an index into the plan's; none for what goes before the first is undone.
-    pub statement: Option<usize>,
-    /// What is to be said of it.
-    pub remarks: Vec<String>,
-    /// The statements that undo it: acts of one verb each, with the keys that they run over.
-    pub stages: Vec<Stage>,
-}
-
-/// Acts of one verb that are done at once.
-#[derive(Debug)]
-pub(super) struct Stage {
-    pub acts: Vec<Act>,
-    /// The keys before.
-    pub before: KeySet,
-}
-
-impl Stage {
-    /// The keys after.
-    pub fn after(&self) -> KeySet {
-        let mut keys = self.before.clone();
-        for key in self.acts.iter().filter(|act| !act.keeps()).flat_map(|act| &act.from) {
-            keys.keys.swap_remove(key);
-        }
-        for (key, spec) in self.acts.iter().flat_map(|act| &act.to) {
-            keys.keys.insert(key.clone(), KeyInfo::from(spec.clone()));
-        }
-        keys
-    }
-}
-
-/// The way back with concrete keys.
-#[derive(Debug)]
-pub(super) struct Back {
-    /// In the order of the way back.
-    pub undone: Vec<Undone>,
-    /// The keys of the source that do not come back, each with the statement that lost it.
-    pub left: Vec<(Key, usize)>,
-}
 
 /// Keys that one statement made of the same keys.
 struct Group<'a> {
@@ -62,119 +19,14 @@ struct Group<'a> {
     to: Vec<(&'a Key, ExprId)>,
 }
 
-struct Walk<'a> {
-    forward: &'a Forward<'a>,
-    /// The expressions of the source's keys, in their order.
-    sources: Vec<ExprId>,
-    /// The keys that the way back has here.
-    at: KeySet,
-    /// The keys that the rules had here and the way back does not have, each with the statement that lost it.
-    lost: HashMap<Key, usize>,
-    undone: Vec<Undone>,
-}
-
-/// Walks back through all statements.
-pub(super) fn walk(forward: &Forward) -> Back {
-    let plan = forward.plan;
-    // What the rules had before each statement.
-    let mut states: Vec<HashMap<Key, ExprId>> = Vec::with_capacity(plan.applied().len());
-    let mut state: HashMap<Key, ExprId> =
-        plan.source_exprs().map(|(key, expr)| (key.clone(), expr)).collect();
-    for applied in plan.applied() {
-        states.push(state.clone());
-        let dropped: HashSet<&Key> = applied.dropped.iter().collect();
-        state.retain(|key, _| !dropped.contains(key));
-        if !applied.verb.flow.keeps_matches() {
-            let consumed: HashSet<&Key> = applied.moves.iter().flat_map(|moved| &moved.from).collect();
-            state.retain(|key, _| !consumed.contains(key));
-        }
-        state.extend(applied.moves.iter().map(|moved| (moved.to.clone(), moved.expr)));
-    }
-    let sources = plan.source_exprs().map(|(_, expr)| expr).collect();
-    let (at, lost, undone) = (forward.outcome(), HashMap::new(), Vec::new());
-    let mut walk = Walk { forward, sources, at, lost, undone };
-    walk.before_the_first();
-    for (statement, (applied, before)) in plan.applied().iter().zip(&states).enumerate().rev() {
-        walk.undo(statement, applied, before);
-    }
-    let source = plan.source();
-    let comes_back = |key: &Key| walk.at.keys.contains_key(key);
-    let left = source.iter().filter(|(key, info)| {
-        // A key that is another name of one which comes back is made with it.
-        !comes_back(key) && !info.tied.as_ref().is_some_and(comes_back)
-    });
-    let left = left.map(|(key, _)| (key.clone(), walk.lost.get(key).copied().unwrap_or_default())).collect();
-    Back { undone: walk.undone, left }
-}
-
 impl Walk<'_> {
-    /// Removes what the target has and the rules did not make.
-    fn before_the_first(&mut self) {
-        let plan = self.forward.plan;
-        let mut undone = Undone { statement: None, remarks: Vec::new(), stages: Vec::new() };
-        let left: Vec<Key> = plan.left().to_vec();
-        if !left.is_empty() {
-            undone.remarks.push("the rules leave these to the model's own initial values".to_owned());
-        }
-        let tied = plan.outputs().iter().filter(|output| output.tied).map(|output| output.key.clone());
-        let tied: Vec<Key> = tied.collect();
-        if !tied.is_empty() {
-            undone.remarks.push("another name of a tensor, which the former model does not have".to_owned());
-        }
-        self.stage(&mut undone, removals("drop?", left.into_iter().chain(tied)));
-        self.note(undone);
-    }
-
-    fn undo(&mut self, statement: usize, applied: &Applied, before: &HashMap<Key, ExprId>) {
-        let mut undone = Undone { statement: Some(statement), remarks: Vec::new(), stages: Vec::new() };
-        match applied.verb.flow {
-            Flow::Each | Flow::Keep => self.undo_each(&mut undone, applied, before),
-            Flow::Part => self.undo_parts(&mut undone, applied),
-            Flow::Join | Flow::Compute => self.undo_joins(&mut undone, applied),
-            Flow::Unify => self.undo_unify(&mut undone, applied),
-            Flow::Add | Flow::Fill | Flow::Tie => self.undo_added(&mut undone, applied),
-            Flow::Remove | Flow::Leave | Flow::Check | Flow::Value => {}
-        }
-        if !applied.dropped.is_empty() {
-            self.recover(&mut undone, applied, before);
-        }
-        self.note(undone);
-    }
-
-    fn note(&mut self, undone: Undone) {
-        if !undone.stages.is_empty() || !undone.remarks.is_empty() {
-            self.undone.push(undone);
-        }
-    }
-
-    /// Does acts of one verb at once.
-    fn stage(&mut self, undone: &mut Undone, acts: Vec<Act>) {
-        if acts.is_empty() {
-            return;
-        }
-        let stage = Stage { acts, before: self.at.clone() };
-        self.at = stage.after();
-        undone.stages.push(stage);
-    }
-
-    fn has(&self, key: &Key) -> bool {
-        self.at.keys.contains_key(key)
-    }
-
-    fn spec(&self, expr: ExprId) -> TensorSpec {
-        self.forward.plan.arena().spec(expr).clone()
-    }
-
-    /// Notes that keys do not come back, because another is lost already (`of`) or by this statement.
-    fn lose<'k>(&mut self, keys: impl IntoIterator<Item = &'k Key>, of: Option<&Key>, statement: usize) {
-        let reason = of.and_then(|key| self.lost.get(key)).copied().unwrap_or(statement);
-        for key in keys {
-            self.lost.insert(key.clone(), reason);
-        }
-    }
-
     /// Renames, and operations on one tensor.
-    fn undo_each(&mut self, undone: &mut Undone, applied: &Applied, before: &HashMap<Key, ExprId>) {
+    pub(super) fn undo_each(
+        &mut self,
+        undone: &mut Undone,
+        applied: &Applied,
+        before: &HashMap<Key, ExprId>,
+    ) {
         let arena = self.forward.plan.arena();
         let (mut removed, mut chains) = (Vec::new(), Vec::new());
         for group in groups(applied) {
@@ -278,7 +130,7 @@ impl Walk<'_> {
     }
 
     /// Tensors that were cut into parts.
-    fn undo_parts(&mut self, undone: &mut Undone, applied: &Applied) {
+    pub(super) fn undo_parts(&mut self, undone: &mut Undone, applied: &Applied) {
         let arena = self.forward.plan.arena();
         let (mut removed, mut merged, mut stacked, mut chains) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -321,7 +173,7 @@ impl Walk<'_> {
     }
 
     /// Tensors that were made of several.
-    fn undo_joins(&mut self, undone: &mut Undone, applied: &Applied) {
+    pub(super) fn undo_joins(&mut self, undone: &mut Undone, applied: &Applied) {
         let arena = self.forward.plan.arena();
         let statement = undone.statement.unwrap_or_default();
         let (mut removed, mut cut, mut taken_apart, mut chains) =
@@ -362,7 +214,7 @@ impl Walk<'_> {
     }
 
     /// Equal tensors of which one stayed.
-    fn undo_unify(&mut self, undone: &mut Undone, applied: &Applied) {
+    pub(super) fn undo_unify(&mut self, undone: &mut Undone, applied: &Applied) {
         let (mut copies, mut removed) = (Vec::new(), Vec::new());
         for group in groups(applied) {
             let [(to, expr)] = group.to.as_slice() else { continue };
@@ -383,7 +235,7 @@ impl Walk<'_> {
     }
 
     /// Keys that were added: they go, unless what they were made of is lost and they still hold it.
-    fn undo_added(&mut self, undone: &mut Undone, applied: &Applied) {
+    pub(super) fn undo_added(&mut self, undone: &mut Undone, applied: &Applied) {
         let (mut removed, mut renamed, mut untied) = (Vec::new(), Vec::new(), Vec::new());
         for moved in applied.moves.iter().filter(|moved| self.has(&moved.to)) {
             if applied.verb.flow == Flow::Tie
@@ -411,88 +263,6 @@ impl Walk<'_> {
         self.stage(undone, untied);
         self.stage(undone, renamed);
     }
-
-    /// Keys that were dropped: had back where another key holds the same tensor, or where the rules say what
-    /// they held.
-    fn recover(&mut self, undone: &mut Undone, applied: &Applied, before: &HashMap<Key, ExprId>) {
-        let statement = undone.statement.unwrap_or_default();
-        let held: HashMap<ExprId, &Key> = before
-            .iter()
-            .filter(|(key, _)| self.has(key))
-            .map(|(key, expr)| (self.canonical(*expr), key))
-            .fold(HashMap::new(), |mut held: HashMap<ExprId, &Key>, (expr, key)| {
-                // The first by name, so that each run says the same.
-                held.entry(expr).and_modify(|own| *own = (*own).min(key)).or_insert(key);
-                held
-            });
-        let (mut copies, mut ties, mut fills) = (Vec::new(), Vec::new(), Vec::new());
-        for key in &applied.dropped {
-            let Some(&expr) = before.get(key) else { continue };
-            self.lose([key], None, statement);
-            let source = self.forward.plan.source();
-            let own = self.forward.plan.arena().source(expr).and_then(|index| source.keys.get_index(index));
-            let untouched = own.is_some_and(|(own, _)| own == key);
-            if untouched && own.is_some_and(|(_, info)| info.tied.is_some()) {
-                continue;
-            }
-            let to = vec![(key.clone(), self.spec(expr))];
-            let (from, options) = match (held.get(&self.canonical(expr)), self.asserted(expr)) {
-                (Some(&holder), _) => (vec![holder.clone()], Vec::new()),
-                (None, Some(value)) if untouched => (Vec::new(), vec![format!("value {value}")]),
-                _ => continue,
-            };
-            let same_storage = from.first().and_then(|holder| before.get(holder)).is_some_and(|holder| {
-                let tied = own.is_some() && self.forward.plan.arena().source(*holder).is_some();
-                *holder == expr || tied
-            });
-            let (verb, acts): (_, &mut Vec<Act>) = match (from.is_empty(), same_storage) {
-                (true, _) => ("fill", &mut fills),
-                (_, true) => ("tie", &mut ties),
-                _ => ("copy", &mut copies),
-            };
-            match acts.iter_mut().find(|act| !from.is_empty() && act.from == from) {
-                Some(act) => act.to.extend(to),
-                None => acts.push(Act { verb, from, to, options }),
-            }
-        }
-        self.stage(undone, copies);
-        self.stage(undone, ties);
-        self.stage(undone, fills);
-    }
-
-    /// The expression that stands for all that hold the same bytes: what a copy was made of, and the first of
-    /// the source's tied keys.
-    fn canonical(&self, expr: ExprId) -> ExprId {
-        let (plan, mut at) = (self.forward.plan, expr);
-        loop {
-            match &plan.arena().node(at).kind {
-                NodeKind::Op(TensorOp::Copy, inputs) => match inputs.first() {
-                    Some(&input) => at = input,
-                    None => return at,
-                },
-                NodeKind::Source(index) => {
-                    let tied = plan.source().keys.get_index(*index).and_then(|(_, info)| info.tied.as_ref());
-                    let first = tied.and_then(|tied| plan.source().keys.get_index_of(tied));
-                    return first.and_then(|first| self.sources.get(first)).copied().unwrap_or(at);
-                }
-                NodeKind::Op(..) => return at,
-            }
-        }
-    }
-
-    /// The value that the rules assert of all elements of a tensor.
-    fn asserted(&self, expr: ExprId) -> Option<f64> {
-        self.forward.plan.assertions().iter().find_map(|assertion| match assertion.kind {
-            AssertionKind::Value(value) if assertion.expr == expr => Some(value),
-            _ => None,
-        })
-    }
-}
-
-/// One act for each key that goes.
-fn removals(verb: &'static str, keys: impl IntoIterator<Item = Key>) -> Vec<Act> {
-    let act = |key| Act { verb, from: vec![key], to: Vec::new(), options: Vec::new() };
-    keys.into_iter().map(act).collect()
 }
 
 /// The moves of a statement, those of the same keys together.
@@ -506,15 +276,4 @@ fn groups(applied: &Applied) -> Vec<Group<'_>> {
         }
     }
     groups
-}
-
-/// The statements of a rule set, in the order of the plan's.
-pub(super) fn statements<'a>(forward: &Forward<'a>) -> Vec<&'a Statement> {
-    let steps = forward.rules.steps.iter();
-    steps
-        .filter_map(|step| match step {
-            RuleStep::Statement(statement) => Some(statement),
-            RuleStep::Let(_) => None,
-        })
-        .collect()
 }

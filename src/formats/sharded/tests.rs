@@ -1,0 +1,190 @@
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::names::{self, ShardNames};
+use super::placing::{INDEX, INTERIM_INDEX, StagedShards, Step};
+use crate::formats::{Format, FormatError, Placement, Replace};
+
+const FORCE: Placement = Placement { replace: Replace::Force, sync: true };
+
+/// Files of a folder by name.
+type Files = BTreeMap<String, String>;
+
+fn files(folder: &Path) -> Files {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    let read = |entry: std::fs::DirEntry| {
+        (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
+    };
+    files.map(read).collect()
+}
+
+/// Stages `count` shards whose text is `content`; an index is the list of its shards.
+fn stage(folder: &Path, count: usize, content: &str) -> StagedShards {
+    let names = ShardNames::of_index(&folder.join("model.safetensors.index.json")).unwrap();
+    let staged = StagedShards::new(&names, (1..=count).map(|number| names.shard(number, count))).unwrap();
+    for shard in staged.shards() {
+        std::fs::write(staged.staged(shard), content).unwrap();
+    }
+    let interim: Vec<String> = staged.shards().iter().map(|shard| staged.interim(shard)).collect();
+    std::fs::write(staged.staged(INDEX), staged.shards().join("\n")).unwrap();
+    std::fs::write(staged.staged(INTERIM_INDEX), interim.join("\n")).unwrap();
+    staged
+}
+
+/// What the index leads to: the contents of its shards, all of which must be there.
+fn loaded(folder: &Path) -> Option<(usize, BTreeSet<String>)> {
+    let files = files(folder);
+    let index = files.get("model.safetensors.index.json")?;
+    let shards: Vec<String> = index.lines().map(|shard| files[shard].clone()).collect();
+    Some((shards.len(), shards.into_iter().collect()))
+}
+
+fn set(count: usize, content: &str) -> Option<(usize, BTreeSet<String>)> {
+    Some((count, BTreeSet::from([content.to_owned()])))
+}
+
+fn names_after(count: usize) -> Vec<String> {
+    let mut names: Vec<String> =
+        (1..=count).map(|number| format!("model-{number:05}-of-{count:05}.safetensors")).collect();
+    names.push("model.safetensors.index.json".to_owned());
+    names.push("other.json".to_owned());
+    names.sort();
+    names
+}
+
+/// The steps of a new set over an old one, of which as many shards are there as are given.
+fn steps_over(folder: &Path, old: usize, new: usize) -> (StagedShards, Vec<Step>) {
+    std::fs::write(folder.join("other.json"), "kept").unwrap();
+    stage(folder, old, "old").commit(&FORCE).unwrap();
+    let staged = stage(folder, new, "new");
+    let names = ShardNames::of_index(&folder.join("model.safetensors.index.json")).unwrap();
+    let steps = staged.steps(&names.occupants().unwrap(), true);
+    (staged, steps)
+}
+
+#[test]
+fn whoever_stops_in_between_leaves_the_old_set_or_the_new_one() {
+    for (old, new) in [(3, 3), (3, 2), (2, 3), (1, 1)] {
+        let count = steps_over(tempfile::tempdir().unwrap().path(), old, new).1.len();
+        for stop in 0..=count {
+            let folder = tempfile::tempdir().unwrap();
+            let (staged, steps) = steps_over(folder.path(), old, new);
+            let mut is_new = false;
+            for step in &steps[..stop] {
+                step.run(true).unwrap();
+                let found = loaded(folder.path());
+                is_new |= found == set(new, "new");
+                assert_eq!(found, if is_new { set(new, "new") } else { set(old, "old") }, "{step:?}");
+            }
+            // The next run takes over from there and leaves nothing stale.
+            std::mem::forget(staged);
+            stage(folder.path(), 3, "third").commit(&FORCE).unwrap();
+            assert_eq!(loaded(folder.path()), set(3, "third"));
+            assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), names_after(3));
+        }
+    }
+}
+
+#[test]
+fn nothing_stale_is_left() {
+    for (old, new) in [(3, 3), (3, 2), (2, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("model.safetensors"), "in one file").unwrap();
+        let (staged, _) = steps_over(folder.path(), old, new);
+        staged.commit(&FORCE).unwrap();
+        assert_eq!(loaded(folder.path()), set(new, "new"));
+        let all = std::fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files(folder.path()).into_keys().collect::<Vec<_>>(), names_after(new));
+        assert_eq!(all, names_after(new).len(), "a folder was left");
+    }
+}
+
+#[test]
+fn a_step_that_fails_leaves_the_old_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let (staged, _) = steps_over(folder.path(), 3, 3);
+    let before = files(folder.path());
+    std::fs::remove_file(staged.staged("model-00002-of-00003.safetensors")).unwrap();
+    let error = staged.commit(&FORCE).unwrap_err();
+    assert_eq!(error.code(), "io");
+    assert_eq!(files(folder.path()), before);
+}
+
+#[test]
+fn a_new_folder_appears_whole_or_not_at_all() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("out");
+    let never = Placement { replace: Replace::Never, sync: true };
+    drop(stage(&folder, 2, "dropped"));
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
+    let (first, second) = (stage(&folder, 2, "first"), stage(&folder, 2, "second"));
+    assert!(!folder.exists());
+    first.commit(&never).unwrap();
+    assert!(matches!(second.commit(&never).unwrap_err(), FormatError::Exists { .. }));
+    assert_eq!(loaded(&folder), set(2, "first"));
+    assert_eq!(files(&folder).len(), 3);
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_there_is_kept_unless_it_may_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = Placement { replace: Replace::Never, sync: false };
+    let staged = stage(folder.path(), 2, "new");
+    std::fs::write(folder.path().join("model-00001-of-00009.safetensors"), "old").unwrap();
+    assert!(matches!(staged.commit(&never).unwrap_err(), FormatError::Exists { .. }));
+    assert_eq!(files(folder.path()).len(), 1);
+}
+
+#[test]
+fn names_are_those_of_hugging_face() {
+    let model = ShardNames::of_index(Path::new("out/model.safetensors.index.json")).unwrap();
+    assert_eq!(model, ShardNames::of_file(Path::new("out/model.safetensors")).unwrap());
+    assert_eq!(model, ShardNames::in_folder(Path::new("out"), Format::Safetensors, None));
+    assert_eq!(model.shard(1, 3), "model-00001-of-00003.safetensors");
+    assert_eq!(
+        model.interim("model-00001-of-00003.safetensors", 4),
+        "model.migrate4-00001-of-00003.safetensors"
+    );
+    let torch =
+        ShardNames::in_folder(Path::new("out"), Format::TorchZip, Some("model.safetensors.index.json"));
+    assert_eq!(torch.index(), Path::new("out/pytorch_model.bin.index.json"));
+    assert_eq!(torch.shard(2, 12), "pytorch_model-00002-of-00012.bin");
+    let own = ShardNames::in_folder(Path::new("."), Format::TorchZip, Some("unet.bin.index.json"));
+    assert_eq!(own.index(), Path::new("unet.bin.index.json"));
+    for name in ["out/index.json", "model.index.json", "model.safetensors.json", "model.txt.index.json", ".."]
+    {
+        let error = ShardNames::of_index(Path::new(name)).unwrap_err();
+        assert_eq!(error.code(), "unknown-extension", "{name}");
+    }
+    assert!(names::is_index("model.safetensors.index.fp16.json") && !names::is_index("config.json"));
+}
+
+#[test]
+fn only_files_of_the_set_are_taken_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = [
+        "model-00001-of-00003.safetensors",
+        "model.migrate12-00001-of-00003.safetensors",
+        "model.safetensors",
+        "model.safetensors.index.json",
+    ];
+    let foreign = [
+        "config.json",
+        "model-00001-of-00003.bin",
+        "model-1-of-3.safetensors",
+        "model-extra-00001-of-00003.safetensors",
+        "model.migrate-00001-of-00003.safetensors",
+        "model.fp16-00001-of-00003.safetensors",
+        "xmodel-00001-of-00003.safetensors",
+        "model-00001-of-0000é.safetensors",
+    ];
+    for name in own.iter().chain(&foreign) {
+        std::fs::write(folder.path().join(name), "").unwrap();
+    }
+    let names = ShardNames::in_folder(folder.path(), Format::Safetensors, None);
+    assert_eq!(names.occupants().unwrap(), own);
+}
