@@ -11,12 +11,14 @@ use crate::plan::Plan;
 use crate::quantity::{counted, size};
 
 use super::beside::Beside;
+use super::prepare::Course;
 
 /// A migration that was carried out.
 pub(super) struct Done<'a> {
     pub plans: &'a [Plan],
     pub checkpoint: &'a Checkpoint,
     pub beside: &'a Beside,
+    pub course: &'a Course,
     pub destinations: &'a [Destination<'a>],
     /// One for each destination.
     pub reports: &'a [Report],
@@ -32,6 +34,8 @@ impl Done<'_> {
             .filter_map(|(optimizer, _)| optimizer.path.split('.').next())
             .collect();
         let own = self.checkpoint.others.iter().filter(|other| !changed.contains(&other.path.as_str()));
+        // The record is the program's own, and is written anew.
+        let own = own.filter(|other| other.path != "migrate" || self.checkpoint.record().is_none());
         let own = own.map(|other| other.path.clone()).collect();
         let mut left_out = Vec::new();
         for further in &self.checkpoint.further {
@@ -62,6 +66,7 @@ impl Done<'_> {
             })
         });
         json!({
+            "versions": self.course.versions,
             "outputs": outputs,
             "dicts": dicts.collect::<Vec<Value>>(),
             "values": self.beside.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
@@ -77,7 +82,8 @@ impl Done<'_> {
             (name, size(report.written.bytes))
         });
         let outputs: Vec<(String, String)> = outputs.collect();
-        let mut text = match (outputs.as_slice(), self.plans) {
+        let way = self.course.text().map(|way| format!("{way}\n")).unwrap_or_default();
+        let told = match (outputs.as_slice(), self.plans) {
             ([(name, bytes)], [plan]) => format!("{name}: {}, {bytes}\n", plan.summary()),
             (outputs, plans) => {
                 let outputs = outputs.iter().map(|(name, bytes)| format!("{name}, {bytes}\n"));
@@ -89,6 +95,7 @@ impl Done<'_> {
                 outputs.chain(dicts).collect()
             }
         };
+        let mut text = way + &told;
         let (kept, left_out) = self.others();
         for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {
             if !names.is_empty() {

@@ -53,7 +53,7 @@ impl KeyedArgs {
     /// # Errors
     /// Rules that do not parse or resolve, unreadable files, and no source or no target.
     pub(super) fn load(&self, source: Option<&Path>) -> Result<Keyed, Failure> {
-        let RuleFile { rules, sources, warnings } =
+        let RuleFile { rules, sources, warnings, .. } =
             rule_file::load(&self.rules, &self.set, self.config.as_deref())?;
         let migration = rules.migration.as_ref();
         let from = migration.map(|migration| migration.from.as_str());

@@ -7,15 +7,15 @@ use serde_json::json;
 
 use crate::apply::{self, ApplyError, Destination};
 use crate::diagnostic::{Diagnostic, printable};
-use crate::edit::path_text;
+use crate::edit::{Change, Edit, path_text};
 use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
 use crate::plan::Plan;
-use crate::source::Sources;
 
 use super::bar::Bar;
 use super::done::Done;
 use super::named::Named;
-use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
+use super::prepare::{Course, Outcome, PlanArgs, Prepared, prepare};
+use super::record::Record;
 use super::{Exit, Failure, Terminal, place};
 
 /// The main job's arguments.
@@ -74,7 +74,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, beside } = &prepared;
+    let Prepared { checkpoint, sources, warnings, outcome, beside, course } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -87,14 +87,22 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
-    let changes = plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
-    let record = (!args.no_record && changes).then(|| record(&args.plan, sources, plans));
+    // A version that has the keys of the one before it is another version all the same.
+    let chain = !course.versions.is_empty();
+    let changes = chain || plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
+    let mut edits = beside.edits.clone();
+    if args.no_record && changes && checkpoint.record().is_some() {
+        // What it says of the input would not be so of the output.
+        let path = vec!["migrate".to_owned()];
+        edits.push(Edit { path, change: Change::Unset, optional: true });
+    }
+    let record = (!args.no_record && changes).then(|| record(course, plans));
     let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
         path: &output.path,
         name: output.name.as_deref(),
         format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
-        edits: &beside.edits,
+        edits: &edits,
         weights_only: beside.weights_only,
         record: record.clone(),
     });
@@ -110,7 +118,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
-    let done = Done { plans, checkpoint, beside, destinations: &destinations, reports: &reports };
+    let done = Done { plans, checkpoint, beside, course, destinations: &destinations, reports: &reports };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {
@@ -138,26 +146,13 @@ fn already(
     Ok(Exit::Done)
 }
 
-/// What an output says of how it was made. No time and no path, so that equal runs give equal bytes.
-fn record(args: &PlanArgs, sources: &Sources, plans: &[Plan]) -> String {
-    let name =
-        |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let mut taken_in: Vec<Option<String>> = Vec::new();
-    for source in sources.all_taken_in() {
-        let name = name(Some(Path::new(&source.name)));
-        if !taken_in.contains(&name) {
-            taken_in.push(name);
-        }
-    }
-    let mut value = json!({
-        "rules": name(args.rules.as_deref()),
-        "target": name(plans.first().and_then(Plan::target).map(Path::new)),
-        "tool": format!("migrate {}", env!("CARGO_PKG_VERSION")),
-    });
-    if !taken_in.is_empty() {
-        value["taken_in"] = json!(taken_in);
-    }
-    value.to_string()
+/// What an output says of how it was made.
+fn record(course: &Course, plans: &[Plan]) -> String {
+    let main = plans.first();
+    let name = |path: &str| Some(Path::new(path).file_name()?.to_string_lossy().into_owned());
+    let target = main.and_then(Plan::target).and_then(name);
+    let left = main.map_or(&[][..], Plan::left).iter().map(|key| key.to_string());
+    Record::after(course.before.as_ref(), &course.steps, target, left.collect()).text()
 }
 
 /// Why a proved plan could not be carried out, with the rule where one is to blame.

@@ -29,7 +29,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, beside } = prepare(args)?;
+    let Prepared { checkpoint, sources, warnings, outcome, beside, course } = prepare(args)?;
     let plans = match &outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
@@ -65,6 +65,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         let value = json!({
             "format": 1,
             "source": checkpoint.path,
+            "versions": course.versions,
             "dicts": dicts,
             "values": values,
             "warnings": warnings,
@@ -82,6 +83,9 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         }
         if let Some(target) = plan.target() {
             text.push_str(&format!(", towards {}", printable(target)));
+        }
+        if let Some(way) = course.text() {
+            text.push_str(&format!("\n{}", printable(&way)));
         }
         text.push_str("\n\n");
         text.push_str(&plan.render(&sources, verbose));

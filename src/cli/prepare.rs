@@ -6,24 +6,28 @@ use clap::Args;
 
 use crate::diagnostic::Diagnostic;
 use crate::formats::{self, Checkpoint, Limits, Part};
-use crate::keyset::{Difference, KeySet};
-use crate::plan::{self, Plan, Problem, ProblemKind};
+use crate::keyset::{Difference, Key, KeySet};
+use crate::plan::{self, Plan, Problem, ProblemKind, Stage};
 use crate::quantity::counted;
 use crate::rules::RuleSet;
 use crate::source::Sources;
+use crate::tensor::TensorSpec;
 
 use super::beside::{Beside, OptimizerArg};
+use super::chain::Taken;
 use super::named::Named;
+use super::record::{Record, Step};
 use super::rule_file::{self, RuleFile};
 use super::target::{keyset_of, load_keyset, tied_keys};
 use super::towards::{self, Target};
-use super::{Exit, Failure};
+use super::{Exit, Failure, chained};
 
 /// Which rules run over which checkpoint, towards which target.
 #[derive(Args, Clone, Debug)]
 pub struct PlanArgs {
-    /// The rule file
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The rule file, or a folder of `v1_to_v2.rules`, `v2.keys.yaml` and so on: the rule files that lead from
+    /// the version of the checkpoint to the last one then run as one
+    #[arg(long, value_name = "FILE|DIR", required = true)]
     pub rules: Option<PathBuf>,
     /// The checkpoint to migrate; several are shards of one, or, as `NAME=INPUT`, put their keys under
     /// their names
@@ -31,6 +35,13 @@ pub struct PlanArgs {
     pub inputs: Vec<Named>,
     #[command(flatten)]
     pub target: Target,
+    /// With a folder of rule files: the version to lead to, which may be an earlier one
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// With a folder of rule files: the version of the checkpoint; without it, the one that it was recorded as,
+    /// else the one whose keys it has
+    #[arg(long, value_name = "VERSION")]
+    pub from: Option<String>,
     /// A value for a `let` of the rule file
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -59,6 +70,42 @@ pub(super) struct Prepared {
     pub outcome: Outcome,
     /// What becomes of what the checkpoint holds besides weights.
     pub beside: Beside,
+    /// Which rule files are run.
+    pub course: Course,
+}
+
+/// The rule files of a run, for the record and for what is told.
+#[derive(Default)]
+pub(super) struct Course {
+    pub steps: Vec<Step>,
+    /// What the checkpoint says of the migrations before.
+    pub before: Option<Record>,
+    /// The versions of a chain that is run, and how the first is known.
+    pub versions: Vec<String>,
+}
+
+impl Course {
+    /// The versions with arrows between them, where a chain is run.
+    pub fn text(&self) -> Option<String> {
+        (!self.versions.is_empty()).then(|| self.versions.join(" -> "))
+    }
+}
+
+/// Rules, and where they lead, before they have met the checkpoint's dicts.
+pub(super) struct Laid {
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+    /// The rules of each file with the keys that it leads to.
+    pub stages: Vec<(RuleSet, Option<KeySet>)>,
+    /// What all of them say of the file.
+    pub merged: RuleSet,
+    /// The key set of the version that the first starts from.
+    pub marked: Option<KeySet>,
+    /// Whether the checkpoint has other dtypes than that.
+    pub any_dtype: bool,
+    /// Keys of that version that were left to the model.
+    pub absent: Vec<(Key, TensorSpec)>,
+    pub course: Course,
 }
 
 /// What the rules come to for this checkpoint.
@@ -78,7 +125,16 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
     };
-    let RuleFile { rules, sources, mut warnings } =
+    if rules_path.is_dir() {
+        return chained::prepare(args, rules_path);
+    }
+    if let Some(option) = args.from.as_ref().map(|_| "--from").or(args.to.as_ref().map(|_| "--to")) {
+        let message =
+            format!("`{option}` needs a folder of rule files, and `{}` is one file", rules_path.display());
+        let diagnostic = Diagnostic::error("usage", message).help("write `--rules FOLDER`");
+        return Err(Failure::new(Exit::Usage, diagnostic));
+    }
+    let RuleFile { rules, sources, warnings, texts } =
         rule_file::load(rules_path, &args.set, args.config.as_deref())?;
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
@@ -96,21 +152,61 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     {
         return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
     }
+    let from = migration.map(|migration| migration.from.clone());
+    let to = migration.map(|migration| migration.to.clone());
+    let taken = Taken { texts, from, to, reversed: false };
+    let course = Course {
+        steps: vec![Step::new(&taken, &sources)],
+        before: record_of(checkpoint),
+        versions: Vec::new(),
+    };
+    let stages = vec![(rules.clone(), target)];
+    let (merged, any_dtype, absent) = (rules, false, Vec::new());
+    let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
+    prove(args, laid, dicts, &main)
+}
+
+/// What a checkpoint says of the migrations before; several together say nothing.
+pub(super) fn record_of(checkpoint: &Checkpoint) -> Option<Record> {
+    if checkpoint.further.is_empty() { Record::of(checkpoint) } else { None }
+}
+
+/// Proves the plans of all dicts, and what becomes of all else.
+///
+/// # Errors
+/// What cannot be proved.
+pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) -> Result<Prepared, Failure> {
+    let Laid { sources, mut warnings, stages, merged, marked, any_dtype, absent, course } = laid;
+    let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
         let keys = tied_keys(checkpoint, dict);
         let (name, whole_file) = dicts.role(index);
         // A mirror of the main dict leads where that leads; another dict has no target.
-        let target = target.as_ref().filter(|_| index == 0 || (whole_file && keys.same_tensors(&main)));
-        let planned = plan::plan(&rules.of_dict(name, whole_file), &sources, keys, target);
+        let leads = index == 0 || (whole_file && keys.same_tensors(main));
+        let rules: Vec<RuleSet> = stages.iter().map(|(rules, _)| rules.of_dict(name, whole_file)).collect();
+        let stages: Vec<Stage> = (1..)
+            .zip(rules.iter().zip(&stages))
+            .map(|(number, (rules, (_, target)))| Stage {
+                rules,
+                target: target.as_ref().filter(|_| leads),
+                // Only what comes out must be as it is wanted: no step casts by itself.
+                any_dtype: any_dtype && number < stages.len(),
+            })
+            .collect();
+        let absent = if leads { absent.as_slice() } else { &[] };
+        let planned = plan::plan_stages(&stages, &sources, keys, absent);
+        let target = stages.last().and_then(|stage| stage.target);
+        let failed = planned.failed.and_then(|failed| course.versions.get(failed..failed + 2));
+        let step = failed.map(|pair| format!("in the step from `{}` to `{}`", pair[0], pair[1]));
         if index == 0
             && planned.already_migrated
             && let Some(target) = target
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
             let (checkpoint, beside) = (dicts.checkpoint, Beside::default());
-            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside });
+            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -118,11 +214,15 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
             false => diagnostic,
         };
         warnings.extend(planned.warnings.iter().map(Problem::warning).map(told));
-        problems.extend(planned.problems.iter().map(Problem::diagnostic).map(told));
+        let within = |diagnostic: Diagnostic| match &step {
+            Some(step) => diagnostic.note(step.clone()),
+            None => diagnostic,
+        };
+        problems.extend(planned.problems.iter().map(Problem::diagnostic).map(within).map(told));
         plans.extend(planned.plan);
     }
     let marked = marked.as_ref();
-    let beside = Beside::prove(args, &rules, checkpoint, plans.first(), marked, &mut problems);
+    let beside = Beside::prove(args, &merged, checkpoint, plans.first(), marked, &mut problems);
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
@@ -133,12 +233,12 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, beside })
+    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, beside, course })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
-struct Dicts {
-    checkpoint: Checkpoint,
+pub(super) struct Dicts {
+    pub checkpoint: Checkpoint,
     /// The names of the dicts, the same number as there are dicts unless the one was found by itself.
     names: Vec<String>,
     /// How many of them the whole file is about; the others are named by blocks alone.
@@ -146,7 +246,7 @@ struct Dicts {
 }
 
 impl Dicts {
-    fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+    pub fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
         let mut names: Vec<String> = match (at, &rules.unwrap) {
             (Some(at), _) => vec![at.to_owned()],
             (None, Some(unwrap)) if rules.dicts.is_empty() => vec![unwrap.clone()],
@@ -175,7 +275,7 @@ impl Dicts {
 }
 
 /// Opens the inputs as one checkpoint.
-fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
+pub(super) fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
     let mut parts = Vec::with_capacity(inputs.len());
     for input in inputs {
         let checkpoint = formats::open(&input.path, at, &Limits::default())?;

@@ -169,6 +169,14 @@ impl Checkpoint {
         self.dicts.first().unwrap_or(&NO_DICT)
     }
 
+    /// What an earlier migration recorded, as the JSON text of [`Output::record`].
+    pub fn record(&self) -> Option<String> {
+        match &self.document {
+            Some(document) => document.record(),
+            None => self.metadata.get("migrate").cloned(),
+        }
+    }
+
     /// Reads every storage that has a recorded CRC and compares, also those of further files.
     ///
     /// torch does not check this: a damaged file loads silently. [`write()`] checks its source by

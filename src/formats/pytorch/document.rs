@@ -244,6 +244,13 @@ impl Document {
         Some(StoredTensor { spec, storage, offset, strides: plain.strides.clone() })
     }
 
+    /// The text under the key `migrate` of the root dict.
+    pub(in crate::formats) fn record(&self) -> Option<String> {
+        let root = self.graph.root;
+        let record = self.graph.is_dict(root).then(|| self.graph.item(root, "migrate"))??;
+        self.graph.text(record).map(std::borrow::Cow::into_owned)
+    }
+
     /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.
     ///
     /// # Errors
