@@ -6,6 +6,7 @@
 mod assertion;
 mod cast;
 mod compute;
+mod digest;
 mod error;
 mod fill;
 mod interpolate;
@@ -13,10 +14,12 @@ mod layout;
 mod map;
 mod optimizers;
 mod outputs;
+mod pieces;
 mod stream;
 mod ties;
 mod whole;
 
+pub use digest::{TensorDigest, digests, moment_digests};
 pub use error::ApplyError;
 
 use std::collections::HashMap;

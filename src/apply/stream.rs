@@ -170,6 +170,11 @@ impl Stream {
         Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() }
     }
 
+    /// The key that errors name.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The number of elements.
     pub fn count(&self) -> u64 {
         self.spec.numel().unwrap_or(0)

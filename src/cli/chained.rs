@@ -3,15 +3,14 @@
 
 use std::path::Path;
 
-use crate::formats::Checkpoint;
 use crate::keyset::{Difference, KeySet};
+use crate::rules::RuleSet;
 
 use super::beside::Beside;
 use super::chain::{self, Broken, ChainError, Folder};
 use super::named::Named;
-use super::prepare::{Course, Dicts, Laid, Outcome, PlanArgs, Prepared, open_all, prove, record_of};
+use super::prepare::{Course, Dicts, Laid, Outcome, PlanArgs, Prepared, prove, record_of};
 use super::rule_file::Values;
-use super::target::keyset_of;
 use super::{Failure, towards};
 
 impl From<Broken> for Failure {
@@ -34,9 +33,9 @@ impl From<Box<ChainError>> for Failure {
 pub(super) fn prepare(args: &PlanArgs, path: &Path) -> Result<Prepared, Failure> {
     let values = Values { set: &args.set, config: args.config.as_deref() };
     let mut folder = Folder::load(path, values)?;
-    let checkpoint = open(&folder, &args.inputs, args.at.as_deref())?;
-    let keys = keyset_of(&checkpoint)?;
-    let before = record_of(&checkpoint);
+    let dicts = open(&folder, &args.inputs, args.at.as_deref())?;
+    let keys = dicts.main_keys()?;
+    let before = record_of(&dicts.checkpoint);
     let start = chain::start(&folder, &keys, before.as_ref(), args.from.as_deref())?;
     let to = match &args.to {
         Some(to) => folder.number(to)?,
@@ -46,8 +45,8 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path) -> Result<Prepared, Failure>
         let target = folder.versions.get(to).map(|version| version.keys.origin.clone());
         let outcome = Outcome::AlreadyMigrated { target: target.unwrap_or_default() };
         let (beside, course) = (Beside::default(), Course::default());
-        let (sources, warnings) = (folder.sources, Vec::new());
-        return Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course });
+        let (checkpoint, sources, warnings) = (dicts.checkpoint, folder.sources, Vec::new());
+        return Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course, keys_alone: false });
     }
     let way = chain::way(&mut folder, start.version, to);
     let fail = |(exit, diagnostics), folder: Folder| Failure { exit, diagnostics, sources: folder.sources };
@@ -77,7 +76,7 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path) -> Result<Prepared, Failure>
     }
     let stages = way.paces.into_iter().map(|pace| pace.rules).zip(targets).collect();
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &merged)?;
-    let main = keyset_of(&dicts.checkpoint)?;
+    let main = dicts.main_keys()?;
     let course = Course { steps, before, versions };
     let (sources, warnings) = (folder.sources, way.warnings);
     let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
@@ -86,16 +85,19 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path) -> Result<Prepared, Failure>
 
 /// Opens inputs whose version is to be told; where a file holds several dicts of tensors, the rules say which
 /// is meant.
-fn open(folder: &Folder, inputs: &[Named], at: Option<&str>) -> Result<Checkpoint, Failure> {
-    let links = folder.links.iter().chain(folder.back.values());
-    let dicts = links.map(|link| &link.rules).find_map(|rules| rules.dicts.first().or(rules.unwrap.as_ref()));
-    let opened = open_all(inputs, at.as_slice());
-    let many = |failure: &Failure| {
-        let code = failure.diagnostics.first().map(|diagnostic| diagnostic.code);
-        code == Some("many-dicts")
-    };
-    match (opened, dicts) {
-        (Err(failure), Some(dict)) if at.is_none() && many(&failure) => open_all(inputs, &[dict]),
+fn open(folder: &Folder, inputs: &[Named], at: Option<&str>) -> Result<Dicts, Failure> {
+    let rules = folder.links.iter().chain(folder.back.values()).map(|link| &link.rules);
+    let mut rules = rules;
+    let named = rules.find(|rules| !rules.dicts.is_empty() || rules.unwrap.is_some()).cloned();
+    match (Dicts::open(inputs, at, &RuleSet::default()), named) {
+        (Err(failure), Some(rules)) if at.is_none() && is_many_dicts(&failure) => {
+            let (dicts, unwrap) = (rules.dicts, rules.unwrap);
+            Dicts::open(inputs, at, &RuleSet { dicts, unwrap, ..RuleSet::default() })
+        }
         (opened, _) => opened,
     }
+}
+
+fn is_many_dicts(failure: &Failure) -> bool {
+    failure.diagnostics.iter().any(|diagnostic| diagnostic.code == "many-dicts")
 }

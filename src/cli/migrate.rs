@@ -74,7 +74,13 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan)?;
-    let Prepared { checkpoint, sources, warnings, outcome, beside, course } = &prepared;
+    if prepared.keys_alone {
+        let message = format!("`{}` is a key set and holds no tensors", prepared.checkpoint.path.display());
+        let diagnostic = Diagnostic::error("usage", message);
+        let help = "name a checkpoint; `migrate plan` plans for a key set";
+        return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
+    }
+    let Prepared { checkpoint, sources, warnings, outcome, beside, course, .. } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -157,6 +163,12 @@ fn record(course: &Course, plans: &[Plan]) -> String {
 
 /// Why a proved plan could not be carried out, with the rule where one is to blame.
 fn refusal(error: &ApplyError, prepared: Prepared) -> Failure {
+    let (exit, diagnostic) = refused(error);
+    Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources }
+}
+
+/// As [`refusal`], without the texts that it points into.
+pub(super) fn refused(error: &ApplyError) -> (Exit, Diagnostic) {
     let exit = match error {
         ApplyError::Format(error) => Failure::exit_of(error),
         _ => Exit::Different,
@@ -166,5 +178,5 @@ fn refusal(error: &ApplyError, prepared: Prepared) -> Failure {
         diagnostic = diagnostic.primary(span, "");
     }
     diagnostic.helps.extend(error.help());
-    Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources }
+    (exit, diagnostic)
 }

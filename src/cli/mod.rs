@@ -32,6 +32,7 @@ mod record;
 mod rule_file;
 pub mod target;
 mod terminal;
+pub mod test;
 mod towards;
 
 pub use exit::Exit;
@@ -81,6 +82,7 @@ enum Command {
     Explain(explain::ExplainArgs),
     Invert(invert::InvertArgs),
     Check(check::CheckArgs),
+    Test(test::TestArgs),
 }
 
 /// Runs what the command line asks for.
@@ -104,6 +106,7 @@ pub fn main() -> Exit {
         Some(Command::Explain(args)) => explain::run(&args, &terminal),
         Some(Command::Invert(args)) => invert::run(&args, &terminal),
         Some(Command::Check(args)) => check::run(&args, &terminal),
+        Some(Command::Test(args)) => test::run(&args, &terminal),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::{self, Checkpoint, Limits, Part};
+use crate::formats::{self, Checkpoint, Limits, Part, StateDict};
 use crate::keyset::{Difference, Key, KeySet};
 use crate::plan::{self, Plan, Problem, ProblemKind, Stage};
 use crate::quantity::counted;
@@ -18,7 +18,7 @@ use super::chain::Taken;
 use super::named::Named;
 use super::record::{Record, Step};
 use super::rule_file::{self, RuleFile};
-use super::target::{keyset_of, load_keyset, tied_keys};
+use super::target::{is_key_set_file, keyset_of, load_keyset, tied_keys};
 use super::towards::{self, Target};
 use super::{Exit, Failure, chained};
 
@@ -29,7 +29,7 @@ pub struct PlanArgs {
     /// the version of the checkpoint to the last one then run as one
     #[arg(long, value_name = "FILE|DIR", required = true)]
     pub rules: Option<PathBuf>,
-    /// The checkpoint to migrate; several are shards of one, or, as `NAME=INPUT`, put their keys under
+    /// The checkpoint to migrate, or to plan a key set (.keys.yaml); several are shards of one, or, as `NAME=INPUT`, put their keys under
     /// their names
     #[arg(value_name = "[NAME=]INPUT", required = true, num_args = 1.., value_parser = Named::parser())]
     pub inputs: Vec<Named>,
@@ -72,6 +72,8 @@ pub(super) struct Prepared {
     pub beside: Beside,
     /// Which rule files are run.
     pub course: Course,
+    /// Whether the input is a key set, which has no data.
+    pub keys_alone: bool,
 }
 
 /// The rule files of a run, for the record and for what is told.
@@ -141,8 +143,8 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     let migration = rules.migration.as_ref();
     let target = towards::target(&args.target, rules_path, migration.map(|migration| migration.to.as_str()))?;
     let main = match rules.steps.is_empty() {
-        true => tied_keys(checkpoint, checkpoint.main_dict()),
-        false => keyset_of(checkpoint)?,
+        true => dicts.keys(checkpoint.main_dict()),
+        false => dicts.main_keys()?,
     };
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
     let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
@@ -177,11 +179,12 @@ pub(super) fn record_of(checkpoint: &Checkpoint) -> Option<Record> {
 /// What cannot be proved.
 pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) -> Result<Prepared, Failure> {
     let Laid { sources, mut warnings, stages, merged, marked, any_dtype, absent, course } = laid;
+    let keys_alone = dicts.key_set.is_some();
     let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
-        let keys = tied_keys(checkpoint, dict);
+        let keys = dicts.keys(dict);
         let (name, whole_file) = dicts.role(index);
         // A mirror of the main dict leads where that leads; another dict has no target.
         let leads = index == 0 || (whole_file && keys.same_tensors(main));
@@ -206,7 +209,7 @@ pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) ->
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
             let (checkpoint, beside) = (dicts.checkpoint, Beside::default());
-            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course });
+            return Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course, keys_alone });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -233,7 +236,8 @@ pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) ->
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint: dicts.checkpoint, sources, warnings, outcome, beside, course })
+    let checkpoint = dicts.checkpoint;
+    Ok(Prepared { checkpoint, sources, warnings, outcome, beside, course, keys_alone })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
@@ -243,10 +247,20 @@ pub(super) struct Dicts {
     names: Vec<String>,
     /// How many of them the whole file is about; the others are named by blocks alone.
     whole_file: usize,
+    /// The input, where it is a key set: there is no checkpoint then but an empty one.
+    key_set: Option<KeySet>,
 }
 
 impl Dicts {
     pub fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+        if let [Named { name: None, path }] = inputs
+            && is_key_set_file(path)
+        {
+            let key_set = Some(load_keyset(path, at)?);
+            let name = rules.dicts.first().cloned().unwrap_or_else(|| ".".to_owned());
+            let (checkpoint, names) = (Checkpoint::of_keys(path), vec![name]);
+            return Ok(Dicts { checkpoint, names, whole_file: 1, key_set });
+        }
         let mut names: Vec<String> = match (at, &rules.unwrap) {
             (Some(at), _) => vec![at.to_owned()],
             (None, Some(unwrap)) if rules.dicts.is_empty() => vec![unwrap.clone()],
@@ -265,7 +279,20 @@ impl Dicts {
         }
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
         let checkpoint = open_all(inputs, &paths)?;
-        Ok(Dicts { checkpoint, names, whole_file })
+        Ok(Dicts { checkpoint, names, whole_file, key_set: None })
+    }
+
+    /// The keys of a dict of the checkpoint.
+    fn keys(&self, dict: &StateDict) -> KeySet {
+        self.key_set.clone().unwrap_or_else(|| tied_keys(&self.checkpoint, dict))
+    }
+
+    /// The keys of the main dict.
+    ///
+    /// # Errors
+    /// Where the file holds other things but no tensors.
+    pub fn main_keys(&self) -> Result<KeySet, Failure> {
+        self.key_set.clone().map_or_else(|| keyset_of(&self.checkpoint), Ok)
     }
 
     /// The name of a dict in the rules, and whether what stands outside blocks is about it.
@@ -275,7 +302,7 @@ impl Dicts {
 }
 
 /// Opens the inputs as one checkpoint.
-pub(super) fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
+fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
     let mut parts = Vec::with_capacity(inputs.len());
     for input in inputs {
         let checkpoint = formats::open(&input.path, at, &Limits::default())?;

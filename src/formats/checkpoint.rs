@@ -164,6 +164,11 @@ impl Checkpoint {
         }
     }
 
+    /// A checkpoint that holds nothing: what is known of it is a key set.
+    pub fn of_keys(path: &Path) -> Self {
+        Checkpoint::new(path, Format::Safetensors, vec![StateDict::default()])
+    }
+
     /// The dict that is meant where one is: the first that was named, or the one that was found.
     pub fn main_dict(&self) -> &StateDict {
         self.dicts.first().unwrap_or(&NO_DICT)

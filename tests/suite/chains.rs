@@ -8,18 +8,18 @@ use crate::safetensors;
 
 const OLD: &str = "enc.0.q f32 [2, 2]\nenc.0.k f32 [2, 2]\nenc.0.v f32 [2, 2]\nhead.w f32 [3, 2]\n";
 
-fn shown(ran: &Ran) -> String {
+pub fn shown(ran: &Ran) -> String {
     format!("exit {}\n--- stdout\n{}--- stderr\n{}", ran.exit, ran.stdout, ran.stderr)
 }
 
 /// A key set of lines `key: dtype [shape]`.
-fn keys(lines: &[&str]) -> String {
+pub fn keys(lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
     format!("format: 1\ntensors:\n{lines}")
 }
 
 /// A project of four versions: a rename, a joined qkv, a new head.
-fn project() -> Folder {
+pub fn project() -> Folder {
     let folder = Folder::new();
     std::fs::create_dir(folder.path("m")).unwrap();
     let qkv = ["encoder.0.q: f32 [2, 2]", "encoder.0.k: f32 [2, 2]", "encoder.0.v: f32 [2, 2]"];
@@ -37,11 +37,11 @@ fn project() -> Folder {
     folder
 }
 
-fn run(folder: &Folder, words: &str) -> Ran {
+pub fn run(folder: &Folder, words: &str) -> Ran {
     folder.run(&words.split(' ').collect::<Vec<_>>())
 }
 
-fn good(folder: &Folder, words: &str) -> String {
+pub fn good(folder: &Folder, words: &str) -> String {
     let ran = run(folder, words);
     assert_eq!(ran.exit, 0, "{words}: {}", ran.stderr);
     ran.stderr

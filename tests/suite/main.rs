@@ -18,3 +18,4 @@ mod safetensors;
 mod several;
 mod snapshots;
 mod tensors;
+mod testing;

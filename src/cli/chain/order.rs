@@ -20,8 +20,7 @@ pub(super) struct Ordered {
 /// Puts rule files into the order of the chain that they make.
 pub(super) fn order(links: Vec<Link>) -> Ordered {
     let (back, mut links): (Vec<Link>, Vec<Link>) = links.into_iter().partition(leads_back);
-    let mut ordered = Ordered::default();
-    ordered.errors = forks(&links);
+    let mut ordered = Ordered { errors: forks(&links), ..Ordered::default() };
     if !ordered.errors.is_empty() {
         // Which of them is the chain cannot be told, and what else is wrong with it neither.
         for version in links.iter().flat_map(|link| [&link.from, &link.to]) {
