@@ -2,7 +2,7 @@
 
 use super::cast;
 use super::error::ApplyError;
-use super::pieces::in_pieces;
+use super::pieces::{first_difference, in_pieces};
 use super::stream::Stream;
 use crate::formats::StateDict;
 use crate::plan::{Assertion, AssertionKind, Plan};
@@ -41,18 +41,13 @@ fn value(assertion: &Assertion, stream: &Stream, wanted: f64) -> Result<(), Appl
 
 /// Checks that two tensors of one spec hold equal bytes.
 fn equal(assertion: &Assertion, other: &str, first: &Stream, second: &Stream) -> Result<(), ApplyError> {
-    in_pieces(first, |at, size, piece| {
-        let mut own = vec![0; piece.len()];
-        second.read(at, &mut own)?;
-        let differs = piece.chunks_exact(size).zip(own.chunks_exact(size)).position(|(a, b)| a != b);
-        match differs {
-            None => Ok(()),
-            Some(index) => Err(ApplyError::Unequal {
-                first: assertion.key.to_string(),
-                second: other.to_owned(),
-                index: at + index as u64,
-                span: assertion.span,
-            }),
-        }
-    })
+    match first_difference(first, second, &())? {
+        None => Ok(()),
+        Some(difference) => Err(ApplyError::Unequal {
+            first: assertion.key.to_string(),
+            second: other.to_owned(),
+            index: difference.index,
+            span: assertion.span,
+        }),
+    }
 }

@@ -130,7 +130,11 @@ impl Stream {
         }
     }
 
-    fn stored(index: usize, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
+    /// The stream of an entry as it is.
+    ///
+    /// # Errors
+    /// Where it is no plain tensor.
+    pub fn stored(index: usize, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
         let Some(entry) = source.entries.get(index) else {
             return Err(opaque(key, "not in the source".to_owned()));
         };

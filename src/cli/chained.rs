@@ -85,7 +85,7 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path) -> Result<Prepared, Failure>
 
 /// Opens inputs whose version is to be told; where a file holds several dicts of tensors, the rules say which
 /// is meant.
-fn open(folder: &Folder, inputs: &[Named], at: Option<&str>) -> Result<Dicts, Failure> {
+pub(super) fn open(folder: &Folder, inputs: &[Named], at: Option<&str>) -> Result<Dicts, Failure> {
     let rules = folder.links.iter().chain(folder.back.values()).map(|link| &link.rules);
     let mut rules = rules;
     let named = rules.find(|rules| !rules.dicts.is_empty() || rules.unwrap.is_some()).cloned();

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::apply::{self, ApplyError, Destination};
 use crate::diagnostic::{Diagnostic, printable};
-use crate::edit::{Change, Edit, path_text};
-use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace};
+use crate::edit::path_text;
+use crate::formats::{Checkpoint, Format, FormatError, Placement, Recording, Replace};
 use crate::plan::Plan;
 
 use super::bar::Bar;
@@ -96,19 +96,18 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     // A version that has the keys of the one before it is another version all the same.
     let chain = !course.versions.is_empty();
     let changes = chain || plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
-    let mut edits = beside.edits.clone();
-    if args.no_record && changes && checkpoint.record().is_some() {
+    let record = match (changes, args.no_record) {
+        (false, _) => Recording::Keep,
         // What it says of the input would not be so of the output.
-        let path = vec!["migrate".to_owned()];
-        edits.push(Edit { path, change: Change::Unset, optional: true });
-    }
-    let record = (!args.no_record && changes).then(|| record(course, plans));
+        (true, true) => Recording::Remove,
+        (true, false) => Recording::Write(record(course, plans)),
+    };
     let destinations = place.outputs().iter().enumerate().map(|(index, output)| Destination {
         path: &output.path,
         name: output.name.as_deref(),
         format: formats.get(index).copied().unwrap_or(checkpoint.format),
         placement,
-        edits: &edits,
+        edits: &beside.edits,
         weights_only: beside.weights_only,
         record: record.clone(),
     });

@@ -30,10 +30,12 @@ pub mod plan;
 mod prepare;
 mod record;
 mod rule_file;
+pub mod status;
 pub mod target;
 mod terminal;
 pub mod test;
 mod towards;
+pub mod verify;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -48,6 +50,7 @@ Examples:
   migrate --rules tp.rules r0=mp_00.pth r1=mp_01.pth -o whole.pth --no-target
   migrate --rules migrations/ old.ckpt -o new.ckpt        from the version that it is to the last
   migrate check migrations/                               proves a folder of rule files, in CI
+  migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
@@ -83,6 +86,8 @@ enum Command {
     Invert(invert::InvertArgs),
     Check(check::CheckArgs),
     Test(test::TestArgs),
+    Status(status::StatusArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs what the command line asks for.
@@ -107,6 +112,8 @@ pub fn main() -> Exit {
         Some(Command::Invert(args)) => invert::run(&args, &terminal),
         Some(Command::Check(args)) => check::run(&args, &terminal),
         Some(Command::Test(args)) => test::run(&args, &terminal),
+        Some(Command::Status(args)) => status::run(&args, &terminal),
+        Some(Command::Verify(args)) => verify::run(&args, &terminal),
     }
 }
 

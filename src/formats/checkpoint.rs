@@ -12,6 +12,7 @@ use super::join::Further;
 use super::optimizer::{Optimizer, OutputOptimizer};
 use super::output::OutputFile;
 use super::pytorch::{self, Document};
+use super::recording::Recording;
 use super::{
     EditError, Foreign, FormatError, Overlap, Produce, Progress, SourceFile, StoredTensor, safetensors,
 };
@@ -174,7 +175,7 @@ impl Checkpoint {
         self.dicts.first().unwrap_or(&NO_DICT)
     }
 
-    /// What an earlier migration recorded, as the JSON text of [`Output::record`].
+    /// What an earlier migration recorded, as JSON text.
     pub fn record(&self) -> Option<String> {
         match &self.document {
             Some(document) => document.record(),
@@ -362,9 +363,8 @@ pub struct Output<'a> {
     pub optimizers: Vec<OutputOptimizer<'a>>,
     /// Changes to what the source holds besides tensors; with `weights_only` they are without effect.
     pub edits: &'a [Edit],
-    /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
-    /// a torch file's root dict where that is not itself the state dict.
-    pub record: Option<String>,
+    /// What becomes of the record of migrations.
+    pub record: Recording,
     /// Whether the state dict alone is written, which must be the only one.
     pub weights_only: bool,
     /// Told of every byte that is written.

@@ -19,3 +19,4 @@ mod several;
 mod snapshots;
 mod tensors;
 mod testing;
+mod verifying;

@@ -58,6 +58,17 @@ impl ChainError {
         }
     }
 
+    /// What it says of a checkpoint's version, in a few words.
+    pub fn short(&self) -> String {
+        match self {
+            ChainError::NoVersion { .. } => "no key set fits".to_owned(),
+            ChainError::SeveralVersions { versions, .. } => format!("could be {versions}"),
+            ChainError::NotTheRecorded { version, .. } => format!("recorded as {version}, with other keys"),
+            ChainError::Edited { version, rules, .. } => format!("{version}, and `{rules}` was edited since"),
+            other => other.to_string(),
+        }
+    }
+
     /// How a command ends that meets it.
     pub fn exit(&self) -> Exit {
         match self {

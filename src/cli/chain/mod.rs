@@ -14,7 +14,7 @@ use std::ops::Range;
 
 pub(super) use error::ChainError;
 pub(super) use folder::{Broken, Folder, Link};
-pub(super) use start::{absent, start};
+pub(super) use start::{Known, absent, start};
 pub(super) use way::{between, merged, undoing, way};
 
 /// The texts of a rule file, and the versions that it names.

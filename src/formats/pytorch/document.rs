@@ -21,6 +21,11 @@ use crate::formats::{
 };
 use crate::tensor::{Dtype, TensorSpec};
 
+/// The key of the root dict, or the entry of the archive, that says what an earlier migration did.
+pub(super) const RECORD: &str = "migrate";
+/// A record that is larger than this is none.
+const MAX_RECORD: u64 = 16 << 20;
+
 /// A torch file that has been read.
 pub(in crate::formats) struct Document {
     pub(super) path: PathBuf,
@@ -244,11 +249,19 @@ impl Document {
         Some(StoredTensor { spec, storage, offset, strides: plain.strides.clone() })
     }
 
-    /// The text under the key `migrate` of the root dict.
+    /// What an earlier migration recorded: under a key of the root dict, or, where that is the state dict
+    /// itself, in an entry of the archive.
     pub(in crate::formats) fn record(&self) -> Option<String> {
         let root = self.graph.root;
-        let record = self.graph.is_dict(root).then(|| self.graph.item(root, "migrate"))??;
-        self.graph.text(record).map(std::borrow::Cow::into_owned)
+        let item = self.graph.is_dict(root).then(|| self.graph.item(root, RECORD)).flatten();
+        if let Some(text) = item.and_then(|item| self.graph.text(item)) {
+            return Some(text.into_owned());
+        }
+        let extent = &self.side_records.get(RECORD)?.extent;
+        let length = usize::try_from(extent.len.min(MAX_RECORD)).ok()?;
+        let mut bytes = vec![0; length];
+        extent.file.read_at(&mut bytes, extent.offset).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.

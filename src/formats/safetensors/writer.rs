@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{MAX_HEADER, to_crate};
 use crate::formats::checkpoint::{Content, EntryData, Format, Output, StateDict};
 use crate::formats::output::OutputFile;
-use crate::formats::{Extent, FormatError, Produce, Sink};
+use crate::formats::{Extent, FormatError, Produce, Recording, Sink};
 use crate::tensor::TensorSpec;
 
 /// What one tensor of the output is made from.
@@ -152,8 +152,14 @@ fn header(
         // transformers refuses files that do not say which framework their tensors come from.
         metadata.insert("format".to_owned(), "pt".to_owned());
     }
-    if let Some(record) = &output.record {
-        metadata.insert("migrate".to_owned(), record.clone());
+    match &output.record {
+        Recording::Keep => {}
+        Recording::Write(record) => {
+            metadata.insert("migrate".to_owned(), record.clone());
+        }
+        Recording::Remove => {
+            metadata.shift_remove("migrate");
+        }
     }
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut parts = Vec::with_capacity(planned.len() + 1);
