@@ -14,7 +14,7 @@ use crate::source::Sources;
 use crate::tensor::TensorSpec;
 
 use super::beside::{Beside, OptimizerArg};
-use super::chain::Taken;
+use super::chain::{self, Taken};
 use super::named::Named;
 use super::record::{Record, Step};
 use super::rule_file::{self, RuleFile};
@@ -148,22 +148,22 @@ pub(super) fn prepare(args: &PlanArgs) -> Result<Prepared, Failure> {
     };
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
     let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
+    // A file that an earlier migration made is without what that left to the model.
+    let before = record_of(checkpoint);
+    let from = migration.map(|migration| migration.from.clone());
+    let recorded = before.as_ref().filter(|before| before.to == from);
+    let absent = marked.as_ref().map(|marked| chain::absent(marked, &main, recorded)).unwrap_or_default();
     if let Some(version) = &marked
         && !target.as_ref().is_some_and(|target| main.same_tensors(target))
-        && let Some(problem) = wrong_version(&main, version)
+        && let Some(problem) = wrong_version(&main, version, &absent)
     {
         return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
     }
-    let from = migration.map(|migration| migration.from.clone());
     let to = migration.map(|migration| migration.to.clone());
     let taken = Taken { texts, from, to, reversed: false };
-    let course = Course {
-        steps: vec![Step::new(&taken, &sources)],
-        before: record_of(checkpoint),
-        versions: Vec::new(),
-    };
+    let course = Course { steps: vec![Step::new(&taken, &sources)], before, versions: Vec::new() };
     let stages = vec![(rules.clone(), target)];
-    let (merged, any_dtype, absent) = (rules, false, Vec::new());
+    let (merged, any_dtype) = (rules, false);
     let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
     prove(args, laid, dicts, &main)
 }
@@ -178,7 +178,7 @@ pub(super) fn record_of(checkpoint: &Checkpoint) -> Option<Record> {
 /// # Errors
 /// What cannot be proved.
 pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) -> Result<Prepared, Failure> {
-    let Laid { sources, mut warnings, stages, merged, marked, any_dtype, absent, course } = laid;
+    let Laid { sources, mut warnings, stages, mut merged, marked, any_dtype, absent, course } = laid;
     let keys_alone = dicts.key_set.is_some();
     let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
@@ -225,7 +225,11 @@ pub(super) fn prove(args: &PlanArgs, laid: Laid, dicts: Dicts, main: &KeySet) ->
         plans.extend(planned.plan);
     }
     let marked = marked.as_ref();
-    let beside = Beside::prove(args, &merged, checkpoint, plans.first(), marked, &mut problems);
+    // A key set does not say what else there is to change.
+    let unproved = if keys_alone { std::mem::take(&mut merged.edits) } else { Vec::new() };
+    let mut beside = Beside::prove(args, &merged, checkpoint, plans.first(), marked, &mut problems);
+    beside.edited.extend(unproved.iter().map(|_| None));
+    beside.edits.extend(unproved.into_iter().map(|edit| edit.edit));
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
@@ -314,9 +318,12 @@ fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
 
 /// The problem of a checkpoint that is not the version which the header names. Dtypes may differ: a
 /// half-precision copy of a version is that version.
-fn wrong_version(source: &KeySet, version: &KeySet) -> Option<Problem> {
+///
+/// `absent` keys are missing for a reason.
+fn wrong_version(source: &KeySet, version: &KeySet, absent: &[(Key, TensorSpec)]) -> Option<Problem> {
     let difference = Difference::new(source, version);
-    let (missing, unexpected) = (difference.missing.len(), difference.unexpected.len());
+    let missing = difference.missing.len().saturating_sub(absent.len());
+    let unexpected = difference.unexpected.len();
     if missing == 0 && unexpected == 0 && difference.shape.is_empty() {
         return None;
     }

@@ -135,6 +135,20 @@ fn keys_that_are_left_go_through_later_rules() {
 }
 
 #[test]
+fn one_rule_file_knows_what_was_left_too() {
+    let folder = project();
+    folder.write("m/v5.keys.yaml", keys(&["encoder.0.qkv: f32 [6, 2]", "out.w: f32 [5, 2]"]));
+    folder.write("m/v4_to_v5.rules", "migration v4 -> v5\nrename cls.w -> out.w\nset note = \"five\"\n");
+    good(&folder, "--rules m old.safetensors -o new.safetensors");
+    good(&folder, "--rules m old.safetensors -o v4.safetensors --to v4");
+    good(&folder, "--rules m/v4_to_v5.rules v4.safetensors -o v5.safetensors");
+    assert_eq!(folder.read("new.safetensors"), folder.read("v5.safetensors"));
+    let planned = run(&folder, "plan --rules m m/v1.keys.yaml").stdout;
+    assert!(planned.contains("changes: note = \"five\"\n"), "{planned}");
+    assert!(planned.contains("left to the model's own initial value:\n  out.w\n"), "{planned}");
+}
+
+#[test]
 fn values_are_given_to_the_files_that_have_their_names() {
     let folder = project();
     let ran = run(&folder, "--rules m old.safetensors -o new.safetensors --set dim=1");

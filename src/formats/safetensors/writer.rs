@@ -155,6 +155,8 @@ fn header(
     match &output.record {
         Recording::Keep => {}
         Recording::Write(record) => {
+            // It stands last, so that equal migrations give equal bytes whatever was recorded between.
+            metadata.shift_remove("migrate");
             metadata.insert("migrate".to_owned(), record.clone());
         }
         Recording::Remove => {
