@@ -1,5 +1,7 @@
 //! The texts that a user wrote, and places in them.
 
+use std::ops::Range;
+
 /// A range of bytes of one source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -70,7 +72,11 @@ impl Source {
 
 /// All texts of one run: rule files, what they include, key sets.
 #[derive(Clone, Debug, Default)]
-pub struct Sources(Vec<Source>);
+pub struct Sources {
+    texts: Vec<Source>,
+    /// Whether several rule files are run, so that a line is told with the name of its text.
+    several: bool,
+}
 
 impl Sources {
     /// No texts yet.
@@ -96,19 +102,37 @@ impl Sources {
         }
         let breaks = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
         let line_starts = std::iter::once(0).chain(breaks).collect();
-        let file = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        self.0.push(Source { name: name.into(), text, taken_in, line_starts });
+        let file = self.next();
+        self.texts.push(Source { name: name.into(), text, taken_in, line_starts });
         file
+    }
+
+    /// How many texts there are, which is the number of the next.
+    pub fn next(&self) -> u32 {
+        u32::try_from(self.texts.len()).unwrap_or(u32::MAX)
     }
 
     /// The text of that number.
     pub fn get(&self, file: u32) -> Option<&Source> {
-        self.0.get(usize::try_from(file).ok()?)
+        self.texts.get(usize::try_from(file).ok()?)
     }
 
-    /// The texts that lines of others take in, in the order in which they stand.
-    pub fn all_taken_in(&self) -> impl Iterator<Item = &Source> {
-        self.0.iter().filter(|source| source.taken_in.is_some())
+    /// The texts of these numbers that lines of others take in, in the order in which they stand.
+    pub fn taken_in_among(&self, numbers: Range<u32>) -> impl Iterator<Item = &Source> {
+        let among = numbers.filter_map(|number| self.get(number));
+        among.filter(|source| source.taken_in.is_some())
+    }
+
+    /// Notes that several rule files are run.
+    pub fn set_several(&mut self) {
+        self.several = true;
+    }
+
+    /// The number of the text that takes in the text of a span, and so on: the rule file that is run. `None`
+    /// where there is but one.
+    pub fn rule_file(&self, span: Span) -> Option<u32> {
+        let outermost = self.taken_in(span).last().map_or(span.file, |(_, line)| line.file);
+        self.several.then_some(outermost)
     }
 
     /// The line and column where a span begins, both from 1, the column in characters; `(1, 1)` for a
@@ -129,11 +153,11 @@ impl Sources {
     }
 
     /// The line where a span begins, as sentences name it: `line 3`, and ``line 3 of `common.rules` `` where
-    /// another text takes that one in.
+    /// another text takes that one in or several are run.
     pub fn line_name(&self, span: Span) -> String {
         let line = self.line_col(span).0;
         match self.get(span.file) {
-            Some(source) if source.taken_in.is_some() => {
+            Some(source) if self.several || source.taken_in.is_some() => {
                 format!("line {line} of `{}`", crate::diagnostic::printable(&source.name))
             }
             _ => format!("line {line}"),

@@ -2,12 +2,10 @@
 
 use super::cast;
 use super::error::ApplyError;
+use super::pieces::{first_difference, in_pieces};
 use super::stream::Stream;
 use crate::formats::StateDict;
 use crate::plan::{Assertion, AssertionKind, Plan};
-
-/// How many elements are looked at at a time.
-const PIECE: u64 = 1 << 17;
 
 /// Checks every assertion about values.
 pub(super) fn check(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
@@ -27,7 +25,7 @@ pub(super) fn check(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
 /// Checks that a tensor holds one value everywhere.
 fn value(assertion: &Assertion, stream: &Stream, wanted: f64) -> Result<(), ApplyError> {
     let dtype = stream.dtype();
-    in_pieces(assertion, stream, |at, size, piece| {
+    in_pieces(stream, |at, size, piece| {
         for (index, element) in (at..).zip(piece.chunks_exact(size)) {
             let found = cast::get(dtype, element);
             let same = found.is_some_and(|found| found == wanted || (found.is_nan() && wanted.is_nan()));
@@ -43,39 +41,13 @@ fn value(assertion: &Assertion, stream: &Stream, wanted: f64) -> Result<(), Appl
 
 /// Checks that two tensors of one spec hold equal bytes.
 fn equal(assertion: &Assertion, other: &str, first: &Stream, second: &Stream) -> Result<(), ApplyError> {
-    in_pieces(assertion, first, |at, size, piece| {
-        let mut own = vec![0; piece.len()];
-        second.read(at, &mut own)?;
-        let differs = piece.chunks_exact(size).zip(own.chunks_exact(size)).position(|(a, b)| a != b);
-        match differs {
-            None => Ok(()),
-            Some(index) => Err(ApplyError::Unequal {
-                first: assertion.key.to_string(),
-                second: other.to_owned(),
-                index: at + index as u64,
-                span: assertion.span,
-            }),
-        }
-    })
-}
-
-/// Calls `look` with (first element, bytes of an element, bytes) for each piece of a tensor.
-fn in_pieces(
-    assertion: &Assertion,
-    stream: &Stream,
-    mut look: impl FnMut(u64, usize, &[u8]) -> Result<(), ApplyError>,
-) -> Result<(), ApplyError> {
-    let Some(size) = stream.dtype().bytes().and_then(|size| usize::try_from(size).ok()) else {
-        return Err(ApplyError::Opaque { key: assertion.key.to_string(), what: stream.dtype().to_string() });
-    };
-    let mut at = 0;
-    let mut buffer = Vec::new();
-    while at < stream.count() {
-        let count = PIECE.min(stream.count() - at);
-        buffer.resize(usize::try_from(count).unwrap_or(0) * size, 0);
-        stream.read(at, &mut buffer)?;
-        look(at, size, &buffer)?;
-        at += count;
+    match first_difference(first, second, &())? {
+        None => Ok(()),
+        Some(difference) => Err(ApplyError::Unequal {
+            first: assertion.key.to_string(),
+            second: other.to_owned(),
+            index: difference.index,
+            span: assertion.span,
+        }),
     }
-    Ok(())
 }

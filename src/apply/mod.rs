@@ -6,6 +6,7 @@
 mod assertion;
 mod cast;
 mod compute;
+mod digest;
 mod error;
 mod fill;
 mod interpolate;
@@ -13,11 +14,15 @@ mod layout;
 mod map;
 mod optimizers;
 mod outputs;
+mod pieces;
 mod stream;
 mod ties;
+mod verify;
 mod whole;
 
+pub use digest::{TensorDigest, digests, moment_digests};
 pub use error::ApplyError;
+pub use verify::{Deviation, Verified, verify, verify_optimizers};
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +30,7 @@ use std::path::Path;
 use crate::edit::Edit;
 use crate::formats::{
     self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
-    ShardNames, StateDict, Written,
+    Recording, ShardNames, StateDict, Written,
 };
 use crate::optimizer::Followed;
 use crate::plan::{ExprId, Plan};
@@ -47,8 +52,8 @@ pub struct Destination<'a> {
     pub edits: &'a [Edit],
     /// Whether the state dict alone is written.
     pub weights_only: bool,
-    /// What is recorded of the migration, as JSON text.
-    pub record: Option<String>,
+    /// What becomes of the record of migrations.
+    pub record: Recording,
 }
 
 /// How an output is cut into shards.

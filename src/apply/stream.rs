@@ -130,7 +130,11 @@ impl Stream {
         }
     }
 
-    fn stored(index: usize, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
+    /// The stream of an entry as it is.
+    ///
+    /// # Errors
+    /// Where it is no plain tensor.
+    pub fn stored(index: usize, key: &str, source: &StateDict) -> Result<Stream, ApplyError> {
         let Some(entry) = source.entries.get(index) else {
             return Err(opaque(key, "not in the source".to_owned()));
         };
@@ -168,6 +172,11 @@ impl Stream {
     fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
         let (layout, itemsize) = (Layout::contiguous(&spec.shape), spec.dtype.bytes().unwrap_or(1));
         Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() }
+    }
+
+    /// The key that errors name.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// The number of elements.

@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::quantity::{counted, size};
 
 use super::beside::Beside;
+use super::prepare::Course;
 
 /// A migration that was carried out.
 pub(super) struct Done<'a> {
@@ -19,6 +20,7 @@ pub(super) struct Done<'a> {
     pub ruled: usize,
     pub checkpoint: &'a Checkpoint,
     pub beside: &'a Beside,
+    pub course: &'a Course,
     pub destinations: &'a [Destination<'a>],
     /// One for each destination.
     pub reports: &'a [Report],
@@ -38,6 +40,8 @@ impl Done<'_> {
         };
         let is_told = |other: &Other| changed.iter().any(|path| holds(&other.path, path));
         let own = self.checkpoint.others.iter().filter(|other| !is_told(other));
+        // The record is the program's own, and is written anew.
+        let own = own.filter(|other| other.path != "migrate" || self.checkpoint.record().is_none());
         let own = own.map(|other| other.path.clone()).collect();
         let mut left_out = Vec::new();
         for further in &self.checkpoint.further {
@@ -67,6 +71,7 @@ impl Done<'_> {
             })
         });
         json!({
+            "versions": self.course.versions,
             "outputs": outputs,
             "dicts": dicts.collect::<Vec<Value>>(),
             "values": self.beside.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
@@ -88,7 +93,8 @@ impl Done<'_> {
         let mirrors = mirrors.map(|(plan, dict)| {
             format!("{}\n", super::plan::mirror(self.checkpoint.main_dict(), dict, plan))
         });
-        let mut text = match (outputs.as_slice(), &self.plans[..self.ruled]) {
+        let way = self.course.text().map(|way| format!("{way}\n")).unwrap_or_default();
+        let told = match (outputs.as_slice(), &self.plans[..self.ruled]) {
             ([(name, bytes)], [plan]) => format!("{name}: {}, {bytes}\n", plan.summary()),
             (outputs, plans) => {
                 let outputs = outputs.iter().map(|(name, bytes)| format!("{name}, {bytes}\n"));
@@ -100,6 +106,7 @@ impl Done<'_> {
                 outputs.chain(dicts).collect()
             }
         };
+        let mut text = way + &told;
         text.extend(mirrors);
         let (kept, left_out) = self.others();
         for (what, names) in [("kept as it is", &kept), ("left out", &left_out)] {

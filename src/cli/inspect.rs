@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::formats::{self, Checkpoint, EntryData, Format, Limits};
 use crate::keyset::{Key, KeyInfo, KeySet, Role};
 
+use super::record::Record;
 use super::target::tied_keys;
 use super::{Exit, Failure, Terminal};
 
@@ -164,9 +165,8 @@ impl<'a> Inspected<'a> {
     }
 
     /// What `migrate` has noted in the file.
-    fn record(&self) -> Option<Value> {
-        let record: Value = serde_json::from_str(&self.checkpoint.record()?).ok()?;
-        record.is_object().then_some(record)
+    fn record(&self) -> Option<Record> {
+        Record::of(self.checkpoint)
     }
 
     fn settings_json(&self) -> Value {

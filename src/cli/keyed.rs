@@ -11,7 +11,7 @@ use crate::rules::RuleSet;
 use crate::source::Sources;
 
 use super::rule_file::{self, RuleFile};
-use super::target::load_keyset;
+use super::target::{is_key_set_file, load_keyset};
 use super::towards::{self, Target};
 use super::{Exit, Failure};
 
@@ -53,7 +53,7 @@ impl KeyedArgs {
     /// # Errors
     /// Rules that do not parse or resolve, unreadable files, and no source or no target.
     pub(super) fn load(&self, source: Option<&Path>) -> Result<Keyed, Failure> {
-        let RuleFile { rules, sources, warnings } =
+        let RuleFile { rules, sources, warnings, .. } =
             rule_file::load(&self.rules, &self.set, self.config.as_deref())?;
         let migration = rules.migration.as_ref();
         let from = migration.map(|migration| migration.from.as_str());
@@ -61,8 +61,7 @@ impl KeyedArgs {
         let Some(path) = source.map(Path::to_owned).or(beside) else {
             return Err(no_source(&self.rules, from));
         };
-        let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-        let named = rules.dicts.first().map(String::as_str).filter(|_| !yaml);
+        let named = rules.dicts.first().map(String::as_str).filter(|_| !is_key_set_file(&path));
         let source = load_keyset(&path, self.at.as_deref().or(named))?;
         let to = migration.map(|migration| migration.to.as_str());
         let target = towards::target(&self.target, &self.rules, to, &source)?;

@@ -8,15 +8,15 @@ use serde_json::json;
 use crate::apply::{self, ApplyError, Destination, Shards};
 use crate::diagnostic::{Diagnostic, printable};
 use crate::edit::path_text;
-use crate::formats::{Checkpoint, Placement, Replace};
+use crate::formats::{Checkpoint, Placement, Recording, Replace};
 use crate::plan::Plan;
 use crate::quantity::bytes_of;
-use crate::source::Sources;
 
 use super::bar::Bar;
 use super::done::Done;
 use super::named::Named;
-use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
+use super::prepare::{Course, Outcome, PlanArgs, Prepared, prepare};
+use super::record::Record;
 use super::{Exit, Failure, Terminal, place};
 
 /// The main job's arguments.
@@ -89,7 +89,13 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     };
     place.check(&placement)?;
     let prepared = prepare(&args.plan, place.holds_several_dicts())?;
-    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = &prepared;
+    if prepared.keys_alone {
+        let message = format!("`{}` is a key set and holds no tensors", prepared.checkpoint.path.display());
+        let diagnostic = Diagnostic::error("usage", message);
+        let help = "name a checkpoint; `migrate plan` plans for a key set";
+        return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
+    }
+    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, .. } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -102,8 +108,15 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => return already(args, checkpoint, target, terminal),
     };
-    let changes = plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
-    let record = (!args.no_record && changes).then(|| record(&args.plan, sources, plans));
+    // A version that has the keys of the one before it is another version all the same.
+    let chain = !course.versions.is_empty();
+    let changes = chain || plans.iter().any(|plan| !plan.changes_nothing()) || beside.changes();
+    let record = match (changes, args.no_record) {
+        (false, _) => Recording::Keep,
+        // What it says of the input would not be so of the output.
+        (true, true) => Recording::Remove,
+        (true, false) => Recording::Write(record(course, plans)),
+    };
     let outputs = place.settle(checkpoint, &placement)?;
     let max_bytes = args.max_shard_size.unwrap_or(MAX_SHARD_SIZE);
     let destinations = outputs.iter().map(|output| Destination {
@@ -128,8 +141,9 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(refusal(&error, prepared));
         }
     };
+    let reports = &reports;
     let done =
-        Done { plans, ruled: *ruled, checkpoint, beside, destinations: &destinations, reports: &reports };
+        Done { plans, ruled: *ruled, checkpoint, beside, course, destinations: &destinations, reports };
     if args.json {
         terminal.print(&format!("{:#}\n", done.json()))?;
     } else if !args.quiet {
@@ -157,30 +171,23 @@ fn already(
     Ok(Exit::Done)
 }
 
-/// What an output says of how it was made. No time and no path, so that equal runs give equal bytes.
-fn record(args: &PlanArgs, sources: &Sources, plans: &[Plan]) -> String {
-    let name =
-        |path: Option<&Path>| path.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    let mut taken_in: Vec<Option<String>> = Vec::new();
-    for source in sources.all_taken_in() {
-        let name = name(Some(Path::new(&source.name)));
-        if !taken_in.contains(&name) {
-            taken_in.push(name);
-        }
-    }
-    let mut value = json!({
-        "rules": name(args.rules.as_deref()),
-        "target": name(plans.first().and_then(Plan::target).map(Path::new)),
-        "tool": format!("migrate {}", env!("CARGO_PKG_VERSION")),
-    });
-    if !taken_in.is_empty() {
-        value["taken_in"] = json!(taken_in);
-    }
-    value.to_string()
+/// What an output says of how it was made.
+fn record(course: &Course, plans: &[Plan]) -> String {
+    let main = plans.first();
+    let name = |path: &str| Some(Path::new(path).file_name()?.to_string_lossy().into_owned());
+    let target = main.and_then(Plan::target).and_then(name);
+    let left = main.map_or(&[][..], Plan::left).iter().map(|key| key.to_string());
+    Record::after(course.before.as_ref(), &course.steps, target, left.collect()).text()
 }
 
 /// Why a proved plan could not be carried out, with the rule where one is to blame.
 fn refusal(error: &ApplyError, prepared: Prepared) -> Failure {
+    let (exit, diagnostic) = refused(error);
+    Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources }
+}
+
+/// As [`refusal`], without the texts that it points into.
+pub(super) fn refused(error: &ApplyError) -> (Exit, Diagnostic) {
     let exit = match error {
         ApplyError::Format(error) => Failure::exit_of(error),
         _ => Exit::Different,
@@ -190,5 +197,5 @@ fn refusal(error: &ApplyError, prepared: Prepared) -> Failure {
         diagnostic = diagnostic.primary(span, "");
     }
     diagnostic.helps.extend(error.help());
-    Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources }
+    (exit, diagnostic)
 }

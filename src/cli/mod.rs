@@ -9,6 +9,9 @@ use crate::keyset::nearest_word;
 
 mod bar;
 mod beside;
+mod chain;
+mod chained;
+pub mod check;
 mod config;
 pub mod diff;
 mod done;
@@ -27,10 +30,14 @@ mod named;
 mod place;
 pub mod plan;
 mod prepare;
+mod record;
 mod rule_file;
+pub mod status;
 pub mod target;
 mod terminal;
+pub mod test;
 mod towards;
+pub mod verify;
 
 pub use exit::Exit;
 pub use failure::Failure;
@@ -43,6 +50,9 @@ Examples:
   migrate plan --rules v1_to_v2.rules old.ckpt            what it would do, and what is not proved
   migrate --rules v1_to_v2.rules old.ckpt --in-place --backup .bak
   migrate --rules tp.rules r0=mp_00.pth r1=mp_01.pth -o whole.pth --no-target
+  migrate --rules migrations/ old.ckpt -o new.ckpt        from the version that it is to the last
+  migrate check migrations/                               proves a folder of rule files, in CI
+  migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
   migrate diff old.ckpt v2.keys.yaml                      missing and unexpected keys
   migrate inspect old.ckpt                                what is in the file
@@ -76,6 +86,10 @@ enum Command {
     Fmt(fmt::FmtArgs),
     Explain(explain::ExplainArgs),
     Invert(invert::InvertArgs),
+    Check(check::CheckArgs),
+    Test(test::TestArgs),
+    Status(status::StatusArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Runs what the command line asks for.
@@ -98,6 +112,10 @@ pub fn main() -> Exit {
         Some(Command::Fmt(args)) => fmt::run(&args, &terminal),
         Some(Command::Explain(args)) => explain::run(&args, &terminal),
         Some(Command::Invert(args)) => invert::run(&args, &terminal),
+        Some(Command::Check(args)) => check::run(&args, &terminal),
+        Some(Command::Test(args)) => test::run(&args, &terminal),
+        Some(Command::Status(args)) => status::run(&args, &terminal),
+        Some(Command::Verify(args)) => verify::run(&args, &terminal),
     }
 }
 

@@ -31,55 +31,67 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 
 /// Proves and prints a plan.
 pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = prepare(args, true)?;
-    let plans = match &outcome {
+    let prepared = prepare(args, true)?;
+    if json {
+        terminal.print(&format!("{:#}\n", to_json(&prepared)))?;
+    } else {
+        if let Outcome::Plans(_) = prepared.outcome {
+            terminal.show(&prepared.warnings, &prepared.sources);
+        }
+        terminal.print(&to_text(&prepared, verbose))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// A plan for machines.
+fn to_json(prepared: &Prepared) -> Value {
+    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, .. } = prepared;
+    let plans = match outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
-            if json {
-                let value = json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
-                terminal.print(&format!("{value:#}\n"))?;
-            } else {
-                let name = printable(&checkpoint.path.display().to_string());
-                terminal.print(&format!(
-                    "{name} has the keys of {} already: nothing to do\n",
-                    printable(target)
-                ))?;
-            }
-            return Ok(Exit::Done);
+            return json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
         }
     };
-    if json {
-        let dicts = plans.iter().zip(&checkpoint.dicts).map(|(plan, dict)| {
-            let mut value = plan.to_json(&sources);
-            if let Some(fields) = value.as_object_mut() {
-                fields.shift_insert(0, "at".to_owned(), dict.at.name().into());
-            }
-            value
-        });
-        let mut dicts: Vec<Value> = dicts.collect();
-        for mirror in dicts.iter_mut().skip(ruled) {
-            mirror["mirrors"] = checkpoint.main_dict().at.name().into();
+    let dicts = plans.iter().zip(&checkpoint.dicts).map(|(plan, dict)| {
+        let mut value = plan.to_json(sources);
+        if let Some(fields) = value.as_object_mut() {
+            fields.shift_insert(0, "at".to_owned(), dict.at.name().into());
         }
-        let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
-        let values = beside
-            .edits
-            .iter()
-            .zip(&beside.edited)
-            .map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
-        let values: Vec<Value> = values.collect();
-        let value = json!({
-            "format": 1,
-            "source": checkpoint.path,
-            "dicts": dicts,
-            "values": values,
-            "warnings": warnings,
-        });
-        terminal.print(&format!("{value:#}\n"))?;
-        return Ok(Exit::Done);
+        value
+    });
+    let mut dicts: Vec<Value> = dicts.collect();
+    for mirror in dicts.iter_mut().skip(*ruled) {
+        mirror["mirrors"] = checkpoint.main_dict().at.name().into();
     }
-    terminal.show(&warnings, &sources);
+    let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(sources)).collect();
+    let values = beside
+        .edits
+        .iter()
+        .zip(&beside.edited)
+        .map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
+    let values: Vec<Value> = values.collect();
+    json!({
+        "format": 1,
+        "source": checkpoint.path,
+        "versions": course.versions,
+        "dicts": dicts,
+        "values": values,
+        "warnings": warnings,
+    })
+}
+
+/// A plan for people.
+pub(super) fn to_text(prepared: &Prepared, verbose: bool) -> String {
+    let Prepared { checkpoint, sources, outcome, ruled, beside, course, .. } = prepared;
+    let plans = match outcome {
+        Outcome::Plans(plans) => plans,
+        Outcome::AlreadyMigrated { target } => {
+            let name = printable(&checkpoint.path.display().to_string());
+            return format!("{name} has the keys of {} already: nothing to do\n", printable(target));
+        }
+    };
     let mut text = String::new();
-    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).take(ruled) {
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).take(*ruled) {
         text.push_str(&printable(&checkpoint.path.display().to_string()));
         let at = dict.at.to_string();
         if !at.is_empty() {
@@ -88,10 +100,13 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         if let Some(target) = plan.target() {
             text.push_str(&format!(", towards {}", printable(target)));
         }
+        if let Some(way) = course.text() {
+            text.push_str(&format!("\n{}", printable(&way)));
+        }
         text.push_str("\n\n");
-        text.push_str(&plan.render(&sources, verbose));
+        text.push_str(&plan.render(sources, verbose));
     }
-    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).skip(ruled) {
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).skip(*ruled) {
         text.push_str(&format!("\n{}\n", mirror(checkpoint.main_dict(), dict, plan)));
     }
     for (optimizer, followed) in checkpoint.optimizers.iter().zip(&beside.optimizers) {
@@ -111,8 +126,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         let fate = if beside.weights_only { "left out" } else { "not touched" };
         text.push_str(&format!("\n{fate}: {}\n", others.join(", ")));
     }
-    terminal.print(&text)?;
-    Ok(Exit::Done)
+    text
 }
 
 /// What is said of a dict that follows the main one.

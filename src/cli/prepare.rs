@@ -5,33 +5,44 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::{self, Checkpoint, Limits, Part};
-use crate::keyset::{Difference, KeySet};
-use crate::plan::{self, Plan, Problem, ProblemKind};
+use crate::formats::{self, Checkpoint, Limits, Part, StateDict};
+use crate::keyset::{Difference, Key, KeySet};
+use crate::plan::{self, Plan, Problem, ProblemKind, Stage};
 use crate::quantity::counted;
 use crate::rules::RuleSet;
 use crate::source::Sources;
+use crate::tensor::TensorSpec;
 
 use super::beside::{Beside, OptimizerArg};
+use super::chain::{self, Taken};
 use super::mirrors;
 use super::named::Named;
+use super::record::{Record, Step};
 use super::rule_file::{self, RuleFile};
-use super::target::{keyset_of, load_keyset, tied_keys};
+use super::target::{is_key_set_file, keyset_of, load_keyset, tied_keys};
 use super::towards::{self, Target};
-use super::{Exit, Failure};
+use super::{Exit, Failure, chained};
 
 /// Which rules run over which checkpoint, towards which target.
 #[derive(Args, Clone, Debug)]
 pub struct PlanArgs {
-    /// The rule file
-    #[arg(long, value_name = "FILE", required = true)]
+    /// The rule file, or a folder of `v1_to_v2.rules`, `v2.keys.yaml` and so on: the rule files that lead from
+    /// the version of the checkpoint to the last one then run as one
+    #[arg(long, value_name = "FILE|DIR", required = true)]
     pub rules: Option<PathBuf>,
-    /// The checkpoint to migrate; several are shards of one, or, as `NAME=INPUT`, put their keys under
+    /// The checkpoint to migrate, or to plan a key set (.keys.yaml); several are shards of one, or, as `NAME=INPUT`, put their keys under
     /// their names
     #[arg(value_name = "[NAME=]INPUT", required = true, num_args = 1.., value_parser = Named::parser())]
     pub inputs: Vec<Named>,
     #[command(flatten)]
     pub target: Target,
+    /// With a folder of rule files: the version to lead to, which may be an earlier one
+    #[arg(long, value_name = "VERSION")]
+    pub to: Option<String>,
+    /// With a folder of rule files: the version of the checkpoint; without it, the one that it was recorded as,
+    /// else the one whose keys it has
+    #[arg(long, value_name = "VERSION")]
+    pub from: Option<String>,
     /// A value for a `let` of the rule file
     #[arg(long, value_name = "NAME=VALUE")]
     pub set: Vec<String>,
@@ -66,6 +77,44 @@ pub(super) struct Prepared {
     pub ruled: usize,
     /// What becomes of what the checkpoint holds besides weights.
     pub beside: Beside,
+    /// Which rule files are run.
+    pub course: Course,
+    /// Whether the input is a key set, which has no data.
+    pub keys_alone: bool,
+}
+
+/// The rule files of a run, for the record and for what is told.
+#[derive(Default)]
+pub(super) struct Course {
+    pub steps: Vec<Step>,
+    /// What the checkpoint says of the migrations before.
+    pub before: Option<Record>,
+    /// The versions of a chain that is run, and how the first is known.
+    pub versions: Vec<String>,
+}
+
+impl Course {
+    /// The versions with arrows between them, where a chain is run.
+    pub fn text(&self) -> Option<String> {
+        (!self.versions.is_empty()).then(|| self.versions.join(" -> "))
+    }
+}
+
+/// Rules, and where they lead, before they have met the checkpoint's dicts.
+pub(super) struct Laid {
+    pub sources: Sources,
+    pub warnings: Vec<Diagnostic>,
+    /// The rules of each file with the keys that it leads to.
+    pub stages: Vec<(RuleSet, Option<KeySet>)>,
+    /// What all of them say of the file.
+    pub merged: RuleSet,
+    /// The key set of the version that the first starts from.
+    pub marked: Option<KeySet>,
+    /// Whether the checkpoint has other dtypes than that.
+    pub any_dtype: bool,
+    /// Keys of that version that were left to the model.
+    pub absent: Vec<(Key, TensorSpec)>,
+    pub course: Course,
 }
 
 /// What the rules come to for this checkpoint.
@@ -85,40 +134,105 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
         let message = "both a rule file and a checkpoint are needed";
         return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", message)));
     };
-    let RuleFile { rules, sources, mut warnings } =
+    if rules_path.is_dir() {
+        return chained::prepare(args, rules_path, hold_mirrors);
+    }
+    if let Some(option) = args.from.as_ref().map(|_| "--from").or(args.to.as_ref().map(|_| "--to")) {
+        let message =
+            format!("`{option}` needs a folder of rule files, and `{}` is one file", rules_path.display());
+        let diagnostic = Diagnostic::error("usage", message).help("write `--rules FOLDER`");
+        return Err(Failure::new(Exit::Usage, diagnostic));
+    }
+    let RuleFile { rules, sources, warnings, texts } =
         rule_file::load(rules_path, &args.set, args.config.as_deref())?;
     let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
     let main = match rules.steps.is_empty() {
-        true => tied_keys(checkpoint, checkpoint.main_dict()),
-        false => keyset_of(checkpoint)?,
+        true => dicts.keys(checkpoint.main_dict()),
+        false => dicts.main_keys()?,
     };
     let to = migration.map(|migration| migration.to.as_str());
     let target = towards::target(&args.target, rules_path, to, &main)?;
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
     let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
+    // A file that an earlier migration made is without what that left to the model.
+    let before = record_of(checkpoint);
+    let from = migration.map(|migration| migration.from.clone());
+    let recorded = before.as_ref().filter(|before| before.to == from);
+    let absent = marked.as_ref().map(|marked| chain::absent(marked, &main, recorded)).unwrap_or_default();
     if let Some(version) = &marked
         && !target.as_ref().is_some_and(|target| main.same_tensors(target))
-        && let Some(problem) = wrong_version(&main, version)
+        && let Some(problem) = wrong_version(&main, version, &absent)
     {
         return Err(Failure { exit: Exit::Different, diagnostics: vec![problem.diagnostic()], sources });
     }
+    let to = migration.map(|migration| migration.to.clone());
+    let taken = Taken { texts, from, to, reversed: false };
+    let course = Course { steps: vec![Step::new(&taken, &sources)], before, versions: Vec::new() };
+    let stages = vec![(rules.clone(), target)];
+    let (merged, any_dtype) = (rules, false);
+    let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
+    prove(args, laid, dicts, &main, hold_mirrors)
+}
+
+/// What a checkpoint says of the migrations before; several together say nothing.
+pub(super) fn record_of(checkpoint: &Checkpoint) -> Option<Record> {
+    if checkpoint.further.is_empty() { Record::of(checkpoint) } else { None }
+}
+
+/// Proves the plans of all dicts, and what becomes of all else.
+///
+/// # Errors
+/// What cannot be proved.
+pub(super) fn prove(
+    args: &PlanArgs,
+    laid: Laid,
+    dicts: Dicts,
+    main: &KeySet,
+    hold_mirrors: bool,
+) -> Result<Prepared, Failure> {
+    let Laid { sources, mut warnings, stages, mut merged, marked, any_dtype, absent, course } = laid;
+    let keys_alone = dicts.key_set.is_some();
+    let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
-        let keys = tied_keys(checkpoint, dict);
+        let keys = dicts.keys(dict);
         let (name, whole_file) = dicts.role(index);
         // A mirror of the main dict leads where that leads; another dict has no target.
-        let target = target.as_ref().filter(|_| index == 0 || (whole_file && keys.same_tensors(&main)));
-        let planned = plan::plan(&rules.of_dict(name, whole_file), &sources, keys, target);
+        let leads = index == 0 || (whole_file && keys.same_tensors(main));
+        let rules: Vec<RuleSet> = stages.iter().map(|(rules, _)| rules.of_dict(name, whole_file)).collect();
+        let stages: Vec<Stage> = (1..)
+            .zip(rules.iter().zip(&stages))
+            .map(|(number, (rules, (_, target)))| Stage {
+                rules,
+                target: target.as_ref().filter(|_| leads),
+                // Only what comes out must be as it is wanted: no step casts by itself.
+                any_dtype: any_dtype && number < stages.len(),
+            })
+            .collect();
+        let absent = if leads { absent.as_slice() } else { &[] };
+        let planned = plan::plan_stages(&stages, &sources, keys, absent);
+        let target = stages.last().and_then(|stage| stage.target);
+        let failed = planned.failed.and_then(|failed| course.versions.get(failed..failed + 2));
+        let step = failed.map(|pair| format!("in the step from `{}` to `{}`", pair[0], pair[1]));
         if index == 0
             && planned.already_migrated
             && let Some(target) = target
         {
             let outcome = Outcome::AlreadyMigrated { target: target.origin.clone() };
             let (checkpoint, ruled, beside) = (dicts.checkpoint, 1, Beside::default());
-            return Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside });
+            return Ok(Prepared {
+                checkpoint,
+                sources,
+                warnings,
+                outcome,
+                ruled,
+                beside,
+                course,
+                keys_alone,
+            });
         }
         let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
@@ -126,13 +240,17 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
             false => diagnostic,
         };
         warnings.extend(planned.warnings.iter().map(Problem::warning).map(told));
-        problems.extend(planned.problems.iter().map(Problem::diagnostic).map(told));
+        let within = |diagnostic: Diagnostic| match &step {
+            Some(step) => diagnostic.note(step.clone()),
+            None => diagnostic,
+        };
+        problems.extend(planned.problems.iter().map(Problem::diagnostic).map(within).map(told));
         plans.extend(planned.plan);
     }
     let marked = marked.as_ref();
     let (mut checkpoint, ruled) = (dicts.checkpoint, plans.len());
     // Rules that name the dicts of the whole file leave the others alone, as does an output of one dict.
-    let follows = hold_mirrors && rules.dicts.is_empty() && rules.unwrap.is_none() && !args.weights_only;
+    let follows = hold_mirrors && merged.dicts.is_empty() && merged.unwrap.is_none() && !args.weights_only;
     if let Some(plan) = plans.first().filter(|plan| follows && problems.is_empty() && !plan.changes_nothing())
         && args.inputs.len() == 1
     {
@@ -141,7 +259,11 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
         warnings.extend(mirrors.warnings);
         plans.extend(mirrors.plans);
     }
-    let beside = Beside::prove(args, &rules, &checkpoint, plans.first(), marked, &mut problems);
+    // A key set does not say what else there is to change.
+    let unproved = if keys_alone { std::mem::take(&mut merged.edits) } else { Vec::new() };
+    let mut beside = Beside::prove(args, &merged, &checkpoint, plans.first(), marked, &mut problems);
+    beside.edited.extend(unproved.iter().map(|_| None));
+    beside.edits.extend(unproved.into_iter().map(|edit| edit.edit));
     if args.deny_warnings && !warnings.is_empty() {
         let message = format!("{} denied by `--deny-warnings`", counted(warnings.len(), "warning"));
         warnings.push(Diagnostic::error("denied-warnings", message));
@@ -152,20 +274,30 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside })
+    Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, keys_alone })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
-struct Dicts {
-    checkpoint: Checkpoint,
+pub(super) struct Dicts {
+    pub checkpoint: Checkpoint,
     /// The names of the dicts, the same number as there are dicts unless the one was found by itself.
     names: Vec<String>,
     /// How many of them the whole file is about; the others are named by blocks alone.
     whole_file: usize,
+    /// The input, where it is a key set: there is no checkpoint then but an empty one.
+    key_set: Option<KeySet>,
 }
 
 impl Dicts {
-    fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+    pub fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+        if let [Named { name: None, path }] = inputs
+            && is_key_set_file(path)
+        {
+            let key_set = Some(load_keyset(path, at)?);
+            let name = rules.dicts.first().cloned().unwrap_or_else(|| ".".to_owned());
+            let (checkpoint, names) = (Checkpoint::of_keys(path), vec![name]);
+            return Ok(Dicts { checkpoint, names, whole_file: 1, key_set });
+        }
         let mut names: Vec<String> = match (at, &rules.unwrap) {
             (Some(at), _) => vec![at.to_owned()],
             (None, Some(unwrap)) if rules.dicts.is_empty() => vec![unwrap.clone()],
@@ -184,7 +316,20 @@ impl Dicts {
         }
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
         let checkpoint = open_all(inputs, &paths)?;
-        Ok(Dicts { checkpoint, names, whole_file })
+        Ok(Dicts { checkpoint, names, whole_file, key_set: None })
+    }
+
+    /// The keys of a dict of the checkpoint.
+    fn keys(&self, dict: &StateDict) -> KeySet {
+        self.key_set.clone().unwrap_or_else(|| tied_keys(&self.checkpoint, dict))
+    }
+
+    /// The keys of the main dict.
+    ///
+    /// # Errors
+    /// Where the file holds other things but no tensors.
+    pub fn main_keys(&self) -> Result<KeySet, Failure> {
+        self.key_set.clone().map_or_else(|| keyset_of(&self.checkpoint), Ok)
     }
 
     /// The name of a dict in the rules, and whether what stands outside blocks is about it.
@@ -206,9 +351,12 @@ pub(super) fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Fail
 
 /// The problem of a checkpoint that is not the version which the header names. Dtypes may differ: a
 /// half-precision copy of a version is that version.
-fn wrong_version(source: &KeySet, version: &KeySet) -> Option<Problem> {
+///
+/// `absent` keys are missing for a reason.
+fn wrong_version(source: &KeySet, version: &KeySet, absent: &[(Key, TensorSpec)]) -> Option<Problem> {
     let difference = Difference::new(source, version);
-    let (missing, unexpected) = (difference.missing.len(), difference.unexpected.len());
+    let missing = difference.missing.len().saturating_sub(absent.len());
+    let unexpected = difference.unexpected.len();
     if missing == 0 && unexpected == 0 && difference.shape.is_empty() {
         return None;
     }

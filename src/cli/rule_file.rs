@@ -1,10 +1,13 @@
 //! Rule files from disk to a rule set, with everything that is wrong told at once.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
+use crate::rules::value::Value;
 use crate::rules::{self, Given, Loader, Pattern, RuleErrorKind, RuleSet, Step, Text};
 use crate::source::Sources;
 use crate::syntax::{self, SyntaxError, ast::Expr};
@@ -19,6 +22,27 @@ pub(super) struct RuleFile {
     pub rules: RuleSet,
     pub sources: Sources,
     pub warnings: Vec<Diagnostic>,
+    /// The numbers of its texts: its own, which is the first, and those that it takes in.
+    pub texts: Range<u32>,
+}
+
+/// What the command line gives to the names of rule files.
+#[derive(Clone, Copy)]
+pub(super) struct Values<'a> {
+    /// `NAME=VALUE` for a `let`.
+    pub set: &'a [String],
+    /// A model's `config.json`.
+    pub config: Option<&'a Path>,
+}
+
+/// One rule file among those of a run.
+pub(super) struct Loaded {
+    pub rules: RuleSet,
+    pub warnings: Vec<Diagnostic>,
+    /// As for [`RuleFile`].
+    pub texts: Range<u32>,
+    /// What is given to names that it does not have.
+    pub unknown: Vec<Diagnostic>,
 }
 
 /// Reads a rule file with all that it takes in; `set` holds `NAME=VALUE` from the command line, `config` is
@@ -27,17 +51,60 @@ pub(super) struct RuleFile {
 /// # Errors
 /// Where one cannot be read, does not parse or does not resolve.
 pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result<RuleFile, Failure> {
+    let mut sources = Sources::new();
+    let loaded = load_into(&mut sources, path, Values { set, config });
+    let wrong = |(exit, diagnostics)| Failure { exit, diagnostics, sources: std::mem::take(&mut sources) };
+    let Loaded { rules, warnings, texts, unknown } = loaded.map_err(wrong)?;
+    if !unknown.is_empty() {
+        return Err(Failure { exit: Exit::Usage, diagnostics: unknown, sources });
+    }
+    Ok(RuleFile { rules, sources, warnings, texts })
+}
+
+/// As [`load`], into the texts of a run of several.
+pub(super) fn load_into(
+    sources: &mut Sources,
+    path: &Path,
+    values: Values,
+) -> Result<Loaded, (Exit, Vec<Diagnostic>)> {
     let mut files = Files { bytes_left: MAX_RULES };
     let read = files.read(path);
-    let text = read.map_err(|reason| unreadable(format!("cannot read `{}`: {reason}", path.display())))?;
-    let mut sources = Sources::new();
+    let text = read.map_err(|reason| {
+        let message = format!("cannot read `{}`: {reason}", path.display());
+        (Exit::Usage, vec![Diagnostic::error("rule-file", message)])
+    })?;
     let file = sources.add(path.display().to_string(), text);
-    let set = set.iter().map(|given| value(given, &mut sources)).collect::<Result<Vec<_>, Failure>>()?;
-    let given = Given { set, config: config.map(config::load).transpose()? };
+    let config = values.config.map(config::load).transpose();
+    let config = config.map_err(|failure| (failure.exit, failure.diagnostics))?;
+    read_rules(sources, file, &mut files, (Place::of(path), values.set, config))
+}
+
+/// Reads the text of that number as rules that nothing is given to.
+///
+/// # Errors
+/// As for [`load`].
+pub(super) fn from_text(sources: &mut Sources, file: u32) -> Result<Loaded, (Exit, Vec<Diagnostic>)> {
+    let mut files = Files { bytes_left: MAX_RULES };
+    read_rules(sources, file, &mut files, (Place::of(Path::new("")), &[], None))
+}
+
+type Around<'a> = (Place, &'a [String], Option<HashMap<String, Value>>);
+
+fn read_rules(
+    sources: &mut Sources,
+    file: u32,
+    files: &mut Files,
+    (place, set, config): Around,
+) -> Result<Loaded, (Exit, Vec<Diagnostic>)> {
+    let mut given = Given { set: Vec::new(), config };
+    for set in set {
+        given.set.push(value(set, sources).map_err(|diagnostic| (Exit::Usage, vec![diagnostic]))?);
+    }
+    let set = file + 1..sources.next();
     let text = sources.get(file).map(|source| source.text.clone()).unwrap_or_default();
     let (ast, own_errors) = syntax::parse(&text, file);
-    let taken_in = rules::take_in(ast, (file, Place::of(path)), &mut sources, &mut files);
-    let resolved = rules::resolve(&taken_in.ast, &sources, &given);
+    let taken_in = rules::take_in(ast, (file, place), sources, files);
+    let resolved = rules::resolve(&taken_in.ast, sources, &given);
     let syntax_errors = own_errors.into_iter().map(|error| (file, error)).chain(taken_in.syntax_errors);
     let syntax_errors: Vec<(u32, SyntaxError)> = syntax_errors.collect();
     // A line that does not parse, or a text that is not there, may have defined what others use: that they
@@ -52,13 +119,15 @@ pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result
     );
     let rule_errors = taken_in.errors.iter().chain(&resolved.errors).filter(|error| told(&error.node));
     errors.extend(rule_errors.map(|error| (error.span.file, error.span.start, rules::diagnostic(error))));
-    if !errors.is_empty() {
-        errors.sort_by_key(|(file, start, _)| (*file, *start));
-        let diagnostics = errors.into_iter().map(|(_, _, diagnostic)| diagnostic).collect();
-        return Err(Failure { exit: Exit::Usage, diagnostics, sources });
+    errors.sort_by_key(|(file, start, _)| (*file, *start));
+    let all_unknown = errors.iter().all(|(file, ..)| set.contains(file));
+    let diagnostics: Vec<Diagnostic> = errors.into_iter().map(|(_, _, diagnostic)| diagnostic).collect();
+    if !all_unknown {
+        return Err((Exit::Usage, diagnostics));
     }
     let warnings = resolved.warnings.iter().map(rules::RuleWarning::diagnostic).collect();
-    Ok(RuleFile { rules: resolved.rules, sources, warnings })
+    let texts = file..sources.next();
+    Ok(Loaded { rules: resolved.rules, warnings, texts, unknown: diagnostics })
 }
 
 /// Patterns of keys as they stand in a statement, with commas between; `None` where the text is anything else.
@@ -165,18 +234,12 @@ fn unreadable(message: String) -> Failure {
 }
 
 /// A `--set NAME=VALUE`.
-fn value(given: &str, sources: &mut Sources) -> Result<(String, Expr), Failure> {
+fn value(given: &str, sources: &mut Sources) -> Result<(String, Expr), Diagnostic> {
     let Some((name, text)) = given.split_once('=') else {
         let diagnostic = Diagnostic::error("set", format!("`--set {given}` gives no value"));
-        return Err(Failure::new(
-            Exit::Usage,
-            diagnostic.help("write `--set NAME=VALUE`, such as `--set heads=16`"),
-        ));
+        return Err(diagnostic.help("write `--set NAME=VALUE`, such as `--set heads=16`"));
     };
     let file = sources.add(format!("--set {name}"), text);
-    syntax::parse_value(text, file).map(|value| (name.trim().to_owned(), value)).map_err(|error| Failure {
-        exit: Exit::Usage,
-        diagnostics: vec![error.diagnostic(file)],
-        sources: std::mem::take(sources),
-    })
+    let value = syntax::parse_value(text, file).map_err(|error| error.diagnostic(file))?;
+    Ok((name.trim().to_owned(), value))
 }

@@ -23,8 +23,7 @@ const MAX_KEY_SET: u64 = 1 << 30;
 /// # Errors
 /// Where the file is neither, cannot be read, or has no tensors.
 pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
-    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    if yaml {
+    if is_key_set_file(path) {
         return read_key_set(path, at);
     }
     match formats::open(path, at.as_slice(), &Limits::default()) {
@@ -33,6 +32,11 @@ pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
         }
         opened => keyset_of(&opened?),
     }
+}
+
+/// Whether the name of a file says that it is a key set.
+pub(super) fn is_key_set_file(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
 /// The keys of an open checkpoint, with ties between those that view the same bytes.

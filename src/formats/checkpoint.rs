@@ -169,6 +169,11 @@ impl Checkpoint {
         }
     }
 
+    /// A checkpoint that holds nothing: what is known of it is a key set.
+    pub fn of_keys(path: &Path) -> Self {
+        Checkpoint::new(path, Format::Safetensors, vec![StateDict::default()])
+    }
+
     /// The dict that is meant where one is: the first that was named, or the one that was found.
     pub fn main_dict(&self) -> &StateDict {
         self.dicts.first().unwrap_or(&NO_DICT)
@@ -181,6 +186,14 @@ impl Checkpoint {
             _ => &self.path,
         };
         std::iter::once(own.as_path()).chain(self.further.iter().map(|further| further.path.as_path()))
+    }
+
+    /// What an earlier migration recorded, as JSON text.
+    pub fn record(&self) -> Option<String> {
+        match &self.document {
+            Some(document) => document.record(),
+            None => self.metadata.get("migrate").cloned(),
+        }
     }
 
     /// Reads every storage that has a recorded CRC and compares, also those of further files.

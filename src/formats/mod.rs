@@ -18,6 +18,7 @@ mod origin;
 mod output;
 mod overlap;
 mod pytorch;
+mod recording;
 mod safetensors;
 mod sharded;
 mod sink;
@@ -37,6 +38,7 @@ pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamG
 pub use origin::{Origin, Settings};
 pub use overlap::Overlap;
 pub use pytorch::{Distributed, Saved, open_distributed};
+pub use recording::Recording;
 pub use sharded::{ShardNames, ShardProblem, Sharded, is_sharded, stage_shards};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};

@@ -69,12 +69,4 @@ impl Checkpoint {
     pub fn keys_of(&self, name: &str) -> Vec<String> {
         self.document.as_ref().map(|document| pytorch::look::keys(document, name)).unwrap_or_default()
     }
-
-    /// What `migrate` has noted in the file, as JSON text.
-    pub fn record(&self) -> Option<String> {
-        match &self.document {
-            Some(document) => pytorch::look::text(document, "migrate"),
-            None => self.metadata.get("migrate").cloned(),
-        }
-    }
 }

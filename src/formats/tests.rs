@@ -34,7 +34,7 @@ fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'
         source,
         format,
         dicts: vec![OutputDict { tensors: order.iter().map(tensor).collect(), modules: HashMap::new() }],
-        record: None,
+        record: Default::default(),
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,

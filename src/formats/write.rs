@@ -8,6 +8,7 @@ use super::atomic::{AtomicFile, Placement, Replace};
 use super::checkpoint::{Checkpoint, Format};
 use super::optimizer::OutputOptimizer;
 use super::output::OutputFile;
+use super::recording::Recording;
 use super::sharded::StagedShards;
 use super::{FormatError, Produce, Progress, pytorch, safetensors};
 use crate::edit::Edit;
@@ -67,9 +68,8 @@ pub struct Output<'a> {
     pub optimizers: Vec<OutputOptimizer<'a>>,
     /// Changes to what the source holds besides tensors; with `weights_only` they are without effect.
     pub edits: &'a [Edit],
-    /// What was done, as JSON text: the safetensors metadata key `migrate`, or the key `migrate` of
-    /// a torch file's root dict where that is not itself the state dict.
-    pub record: Option<String>,
+    /// What becomes of the record of migrations.
+    pub record: Recording,
     /// Whether the state dict alone is written, which must be the only one.
     pub weights_only: bool,
     /// Told of every byte that is written.

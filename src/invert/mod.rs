@@ -51,6 +51,13 @@ pub struct Inverse {
     pub proof: Result<Proof, (Vec<Diagnostic>, Sources)>,
 }
 
+impl Inverse {
+    /// What is not had back, as the text remarks it.
+    pub fn lossy(&self) -> impl Iterator<Item = &str> {
+        self.text.lines().filter_map(|line| line.strip_prefix("# lossy: "))
+    }
+}
+
 impl Forward<'_> {
     /// The keys that the way back begins with.
     fn outcome(&self) -> KeySet {

@@ -9,8 +9,8 @@ use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product, chosen};
 use super::scope::Outer;
 use super::state::{Entry, State};
-use super::{Applied, Assertion, suggest};
-use crate::keyset::KeySet;
+use super::{Applied, Assertion, Stage, suggest};
+use crate::keyset::{Key, KeySet};
 use crate::rules::op::OpError;
 use crate::rules::value::{Value, ValueError, ValueErrorKind, evaluate};
 use crate::rules::verbs::{Call, Flow};
@@ -22,10 +22,15 @@ use crate::syntax::ast::Glob;
 pub(super) struct Planner<'a> {
     pub sources: &'a Sources,
     pub target: Option<&'a KeySet>,
+    /// Whether other dtypes than the target's will do.
+    pub any_dtype: bool,
     pub arena: Arena,
     pub state: State,
-    /// For each source tensor the first one that it is tied to, itself where there is none before it.
+    /// For each source tensor the first one that it is tied to, itself where there is none before it; those of
+    /// the absent keys stand behind them.
     pub ties: Vec<usize>,
+    /// Keys that a stage before left to the model, numbered behind the source's.
+    pub absent: Vec<Key>,
     pub lets: HashMap<String, Value>,
     /// Names of `let` lines that have no value; what uses them is not run, for it would only repeat that.
     broken: HashSet<String>,
@@ -38,7 +43,7 @@ pub(super) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    pub fn new(source: &KeySet, target: Option<&'a KeySet>, sources: &'a Sources) -> Self {
+    pub fn new(source: &KeySet, sources: &'a Sources) -> Self {
         let mut arena = Arena::default();
         let (mut state, mut ties) = (State::default(), Vec::new());
         for (index, (key, info)) in source.iter().enumerate() {
@@ -49,10 +54,12 @@ impl<'a> Planner<'a> {
         }
         Planner {
             sources,
-            target,
+            target: None,
+            any_dtype: false,
             arena,
             state,
             ties,
+            absent: Vec::new(),
             lets: HashMap::new(),
             broken: HashSet::new(),
             applied: Vec::new(),
@@ -61,6 +68,13 @@ impl<'a> Planner<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
         }
+    }
+
+    /// Makes ready for the rules of a stage, which see nothing of the names of those before.
+    pub fn begin(&mut self, stage: &Stage<'a>) {
+        (self.target, self.any_dtype) = (stage.target, stage.any_dtype);
+        self.lets.clear();
+        self.broken.clear();
     }
 
     /// Runs the statements. A `let` without a value ends the run: what follows stands on it.

@@ -19,6 +19,7 @@ mod problem;
 mod produce;
 mod render;
 mod scope;
+mod stages;
 mod state;
 mod suggest;
 mod target;
@@ -30,6 +31,7 @@ pub use doubt::Unproved;
 pub use mirror::{Mirrored, mirrored};
 pub use modules::renamed_modules;
 pub use problem::{Problem, ProblemKind};
+pub use stages::{Stage, plan_stages};
 pub use trace::{Passage, Way};
 
 use crate::keyset::{Key, KeySet};
@@ -135,34 +137,15 @@ pub struct Planned {
     pub warnings: Vec<Problem>,
     /// The source has the target's keys already and the rules do not apply to it.
     pub already_migrated: bool,
+    /// The stage whose rules do not fit, where several are run.
+    pub failed: Option<usize>,
 }
 
 /// Runs the rules over the source's keys and proves the outcome against the target.
 ///
 /// Where statements fail, the target is not looked at: it would repeat their mistakes.
 pub fn plan(rules: &RuleSet, sources: &Sources, source: KeySet, target: Option<&KeySet>) -> Planned {
-    let mut planner = execute::Planner::new(&source, target, sources);
-    planner.run(rules);
-    let outcome = if planner.problems.is_empty() { planner.conclude() } else { target::Outcome::default() };
-    let already_migrated =
-        target.is_some_and(|target| source.same_tensors(target)) && nothing_applies(&planner.problems);
-    let (problems, warnings) = (planner.problems, planner.warnings);
-    let plan = problems.is_empty().then(|| {
-        let arena = planner.arena;
-        let unproved = doubt::unproved(&planner.applied, &arena);
-        Plan {
-            unproved,
-            source,
-            target: target.map(|target| target.origin.clone()),
-            outputs: outcome.outputs,
-            applied: planner.applied,
-            left: outcome.left,
-            untold: outcome.untold,
-            assertions: planner.assertions,
-            arena,
-        }
-    });
-    Planned { plan, problems, warnings, already_migrated }
+    plan_stages(&[Stage { rules, target, any_dtype: false }], sources, source, &[])
 }
 
 /// Whether rules fail because what they speak of is not there (any more), and for no other reason.

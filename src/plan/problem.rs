@@ -64,6 +64,8 @@ pub enum ProblemKind {
     Dtype { key: String, have: TensorSpec, want: TensorSpec },
     #[error("`{first}` and `{second}` are one tensor, and the statements make two of it")]
     TiedApart { first: String, second: String },
+    #[error("`{key}` is made of `{absent}`, which a step before left to the model, and of `{present}`")]
+    PartlyLeft { key: String, absent: String, present: String },
     #[error("an alternative `{alternative}` that never matches")]
     UnusedAlternative { alternative: String },
     #[error(
@@ -111,6 +113,7 @@ impl ProblemKind {
             Kind::TargetUnmatched { .. } => "unmatched-target",
             Kind::Assertion { .. } => "assertion",
             Kind::TiedApart { .. } => "tied-apart",
+            Kind::PartlyLeft { .. } => "partly-left",
             Kind::Missing { .. } => "missing-key",
             Kind::Unexpected { .. } => "unexpected-key",
             Kind::Shape { .. } => "shape-mismatch",

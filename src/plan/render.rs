@@ -22,7 +22,14 @@ impl Plan {
     /// The plan for people; `all` shows every line of keys.
     pub fn render(&self, sources: &Sources, all: bool) -> String {
         let mut text = String::new();
+        let mut file = None;
         for applied in &self.applied {
+            let own = sources.rule_file(applied.span);
+            if let Some(source) = own.filter(|_| own != file).and_then(|own| sources.get(own)) {
+                let gap = if file.is_some() { "\n" } else { "" };
+                let _ = writeln!(text, "{gap}{}", printable(&source.name));
+            }
+            file = own;
             statement(&mut text, applied, sources, all);
         }
         if !self.applied.is_empty() {

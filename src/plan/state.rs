@@ -102,6 +102,12 @@ impl State {
         self.order.push(id);
     }
 
+    /// Makes these all the keys that there are, in this order. What is among them must be in the state, or have
+    /// been [remembered](State::remember).
+    pub fn set_order(&mut self, order: Vec<EntryId>) {
+        self.order = order;
+    }
+
     /// Applies what a statement does.
     pub fn apply(&mut self, change: Change) {
         if change.removed.is_empty() && change.added.is_empty() {
@@ -141,8 +147,9 @@ impl State {
         self.order = order;
     }
 
+    /// Gives a key its id, and no place yet.
     #[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
-    fn remember(&mut self, entry: Entry) -> EntryId {
+    pub fn remember(&mut self, entry: Entry) -> EntryId {
         let id = EntryId(self.entries.len() as u32);
         self.by_key.insert(entry.key.clone(), id);
         self.entries.push(entry);

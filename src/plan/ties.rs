@@ -83,6 +83,8 @@ impl Planner<'_> {
                 Some(Flow::Compute) => {
                     entry.parents.iter().find(|&&parent| self.state.entry(parent).key == entry.key)
                 }
+                // Another name that the target of the stage before gave it.
+                None => entry.parents.first(),
                 _ => None,
             };
             match parent {

@@ -39,6 +39,7 @@ fn links_inside_the_pages_lead_somewhere() {
         "CHANGELOG.md",
         "docs/language.md",
         "docs/cookbook.md",
+        "docs/versions.md",
         "docs/errors.md",
         "docs/architecture.md",
         "docs/dependencies.md",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
+mod chains;
 mod command;
 mod docs;
 mod files;
@@ -19,3 +20,5 @@ mod several;
 mod sharded;
 mod snapshots;
 mod tensors;
+mod testing;
+mod verifying;

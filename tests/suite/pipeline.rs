@@ -65,7 +65,7 @@ pub fn apply(folder: &Folder, plan: &Plan, source: &Checkpoint) -> Result<Vec<u8
         placement: Placement { replace: Replace::Force, sync: false },
         edits: &[],
         weights_only: false,
-        record: None,
+        record: Default::default(),
     };
     apply::apply(std::slice::from_ref(plan), source, &[], &[destination], &Silent)
         .map_err(|error| error.to_string())?;

@@ -114,6 +114,8 @@ fn an_output_records_what_the_rules_take_in() {
     let header = crate::safetensors::header(&folder.read("out.safetensors"));
     let record = header["__metadata__"]["migrate"].as_str().unwrap();
     let record: serde_json::Value = serde_json::from_str(record).unwrap();
-    assert_eq!(record["rules"], "r.rules");
-    assert_eq!(record["taken_in"], serde_json::json!(["common.rules", "use compiled"]));
+    let step = &record["steps"][0];
+    assert_eq!(step["rules"], "r.rules");
+    let taken_in = step["taken_in"].as_array().unwrap().iter().map(|text| text["name"].as_str().unwrap());
+    assert_eq!(taken_in.collect::<Vec<_>>(), ["common.rules", "use compiled"]);
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::modules::{MAX_LEVELS, Tensor, Total, levels, tree};
 use super::{Inspected, globals, optimizers};
+use crate::cli::record::Record;
 use crate::diagnostic::printable;
 use crate::formats::{Optimizer, Other};
 use crate::keyset::{KeyInfo, fold_specs};
@@ -197,12 +198,12 @@ pub(super) fn joined(mut sections: Vec<Vec<String>>) -> String {
 }
 
 /// What `migrate` has noted of a migration, in a sentence.
-fn record_text(record: &Value) -> String {
-    let field = |name: &str| record.get(name).and_then(Value::as_str).map(printable);
-    let by = field("tool").map(|tool| format!("by {tool}"));
-    let with = field("rules").map(|rules| format!("with {rules}"));
-    let to = field("target").map(|target| format!("to {target}"));
-    [by, with, to].into_iter().flatten().collect::<Vec<_>>().join(" ")
+fn record_text(record: &Record) -> String {
+    let rules: Vec<String> = record.steps.iter().map(|step| printable(&step.rules)).collect();
+    let to = record.to.as_ref().or(record.target.as_ref()).map(|to| format!(" to {}", printable(to)));
+    let from = record.from.as_ref().map(|from| format!(" from {}", printable(from)));
+    let (from, to) = (from.unwrap_or_default(), to.unwrap_or_default());
+    format!("by {} with {}{from}{to}", printable(&record.tool), rules.join(", "))
 }
 
 fn total_json(total: &Total) -> Value {

@@ -22,6 +22,11 @@ use crate::formats::{
 };
 use crate::tensor::{Dtype, TensorSpec};
 
+/// The key of the root dict, or the entry of the archive, that says what an earlier migration did.
+pub(super) const RECORD: &str = "migrate";
+/// A record that is larger than this is none.
+const MAX_RECORD: u64 = 16 << 20;
+
 /// A torch file that has been read.
 pub(in crate::formats) struct Document {
     pub(super) path: PathBuf,
@@ -289,6 +294,21 @@ impl Document {
         let offset = plain.offset.checked_mul(plain.dtype.bytes()?)?;
         let spec = TensorSpec::new(plain.dtype, plain.shape.clone());
         Some(StoredTensor { spec, storage, offset, strides: plain.strides.clone() })
+    }
+
+    /// What an earlier migration recorded: under a key of the root dict, or, where that is the state dict
+    /// itself, in an entry of the archive.
+    pub(in crate::formats) fn record(&self) -> Option<String> {
+        let root = self.graph.root;
+        let item = self.graph.is_dict(root).then(|| self.graph.item(root, RECORD)).flatten();
+        if let Some(text) = item.and_then(|item| self.graph.text(item)) {
+            return Some(text.into_owned());
+        }
+        let extent = &self.archive.as_ref()?.side_records.get(RECORD)?.extent;
+        let length = usize::try_from(extent.len.min(MAX_RECORD)).ok()?;
+        let mut bytes = vec![0; length];
+        extent.file.read_at(&mut bytes, extent.offset).ok()?;
+        String::from_utf8(bytes).ok()
     }
 
     /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.

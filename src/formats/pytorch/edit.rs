@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::build::{Builder, NewTensor};
 use super::choose::Chosen;
-use super::document::{Document, module_versions};
+use super::document::{Document, RECORD, module_versions};
 use super::graph::{Full, Graph, NodeId};
 use super::opcode::PROTO;
 use super::optimizers::Writer;
@@ -13,7 +13,7 @@ use super::tensors::{self, Meaning};
 use super::values;
 use crate::formats::checkpoint::{EntryData, StateDict};
 use crate::formats::write::{Content, Output, OutputDict, OutputTensor};
-use crate::formats::{Extent, FormatError, OutputOptimizer, Produce};
+use crate::formats::{Extent, FormatError, OutputOptimizer, Produce, Recording};
 use crate::tensor::TensorSpec;
 
 /// Where the bytes of a new storage come from.
@@ -44,7 +44,21 @@ pub(super) fn changes_nothing(output: &Output<'_>, document: &Document) -> bool 
         && output.optimizers.iter().all(|optimizer| matches!(optimizer, OutputOptimizer::Kept))
         && output.dicts.len() == dicts.len()
         && output.dicts.iter().zip(dicts).all(|(wanted, source)| is_unchanged(wanted, source))
-        && (at_root || (output.record.is_none() && !output.weights_only))
+        && match output.record {
+            Recording::Keep => true,
+            Recording::Write(_) => false,
+            Recording::Remove => document.record().is_none(),
+        }
+        && (at_root || !output.weights_only)
+}
+
+/// Whether the root dict can hold a record: in a state dict it would be an unexpected key.
+pub(super) fn has_room_for_record(output: &Output<'_>) -> bool {
+    let Some(document) = output.source.document.as_deref() else { return false };
+    let root = document.graph.root;
+    !output.weights_only
+        && !document.dicts.is_empty()
+        && document.dicts.iter().all(|chosen| chosen.node != root)
 }
 
 fn is_unchanged(wanted: &OutputDict<'_>, source: &StateDict) -> bool {
@@ -176,12 +190,12 @@ impl<'a> Editor<'a, '_> {
             let made = values::make(&mut self.builder, document, index, edit);
             made.map_err(|edit| FormatError::Edit { path: document.path.clone(), edit })?;
         }
-        let beside = !document.dicts.is_empty() && document.dicts.iter().all(|chosen| chosen.node != root);
-        if let (Some(record), true) = (&output.record, beside) {
+        if output.record != Recording::Keep && has_room_for_record(output) {
             let mut items = self.builder.graph.items(root);
-            items.retain(|item| self.builder.graph.text(item.0).as_deref() != Some("migrate"));
-            let item = self.done(|builder| Ok((builder.string("migrate")?, builder.string(record)?)))?;
-            items.push(item);
+            items.retain(|item| self.builder.graph.text(item.0).as_deref() != Some(RECORD));
+            if let Some(record) = output.record.text() {
+                items.push(self.done(|builder| Ok((builder.string(RECORD)?, builder.string(record)?)))?);
+            }
             self.done(|builder| builder.set_items(root, &items))?;
         }
         Ok(root)

@@ -15,13 +15,6 @@ const MAX_DEPTH: usize = 8;
 const MAX_VALUES: usize = 2000;
 const MAX_CHARS: usize = 120;
 
-/// The text under a key of the root dict.
-pub(in crate::formats) fn text(document: &Document, key: &str) -> Option<String> {
-    let graph = &document.graph;
-    let value = graph.is_dict(graph.root).then(|| graph.item(graph.root, key))??;
-    graph.text(value).map(|text| text.into_owned())
-}
-
 /// The keys of the dict under a key of the root dict.
 pub(in crate::formats) fn keys(document: &Document, key: &str) -> Vec<String> {
     let graph = &document.graph;

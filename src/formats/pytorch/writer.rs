@@ -7,14 +7,14 @@ use indexmap::IndexMap;
 
 use super::archive_writer::ArchiveWriter;
 use super::build::Builder;
-use super::document::{ArchiveLayout, Document};
+use super::document::{ArchiveLayout, Document, RECORD};
 use super::edit::{self, Bytes, Edited, NewStorage};
 use super::emit::{self, Emission};
 use super::graph::{Graph, NodeId};
 use super::tensors;
 use crate::formats::output::OutputFile;
 use crate::formats::write::Output;
-use crate::formats::{Extent, FormatError, Sink, Storage};
+use crate::formats::{Extent, FormatError, Recording, Sink, Storage};
 
 /// Writes a torch file.
 ///
@@ -30,9 +30,13 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
     {
         return write_again(document, archive, out);
     }
+    let record = match &output.record {
+        Recording::Write(_) if edit::has_room_for_record(output) => &Recording::Remove,
+        record => record,
+    };
     let mut edited = edit::edit(output, path)?;
     let (emission, storages) = number_storages(&mut edited, output.source.document.as_deref(), path)?;
-    write_changed(output.source.document.as_deref(), &emission, storages, out)
+    write_changed(output.source.document.as_deref(), record, (&emission, storages), out)
 }
 
 fn emit(graph: &Graph, path: &Path) -> Result<Emission, FormatError> {
@@ -153,8 +157,8 @@ fn number_storages<'a>(
 
 fn write_changed(
     document: Option<&Document>,
-    emission: &Emission,
-    storages: Vec<OutStorage<'_>>,
+    migration: &Recording,
+    (emission, storages): (&Emission, Vec<OutStorage<'_>>),
     out: &mut OutputFile<'_>,
 ) -> Result<(), FormatError> {
     let path = out.path();
@@ -179,14 +183,20 @@ fn write_changed(
             OutStorage::New(new) => write_new(&mut archive, &name, &new)?,
         }
     }
-    let written: HashSet<&str> =
+    let mut written: HashSet<&str> =
         own.iter().map(|row| row.0).chain(["version", ".data/serialization_id"]).collect();
+    if *migration != Recording::Keep {
+        written.insert(RECORD);
+    }
     if let Some((document, layout)) = source {
         let kept = layout.side_records.iter();
         let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with("data/"));
         for (name, record) in kept {
             write_record(&mut archive, document, name, record)?;
         }
+    }
+    if let Some(migration) = migration.text() {
+        archive.record(RECORD, migration.as_bytes())?;
     }
     match source.and_then(|(document, layout)| Some((document, layout.side_records.get("version")?))) {
         Some((document, record)) => write_record(&mut archive, document, "version", record)?,

@@ -7,7 +7,7 @@ use super::{MAX_HEADER, to_crate};
 use crate::formats::checkpoint::{EntryData, Format, StateDict};
 use crate::formats::output::OutputFile;
 use crate::formats::write::{Content, Output};
-use crate::formats::{Extent, FormatError, Produce, Sink};
+use crate::formats::{Extent, FormatError, Produce, Recording, Sink};
 use crate::tensor::TensorSpec;
 
 /// What one tensor of the output is made from.
@@ -153,8 +153,16 @@ fn header(
         // transformers refuses files that do not say which framework their tensors come from.
         metadata.insert("format".to_owned(), "pt".to_owned());
     }
-    if let Some(record) = &output.record {
-        metadata.insert("migrate".to_owned(), record.clone());
+    match &output.record {
+        Recording::Keep => {}
+        Recording::Write(record) => {
+            // It stands last, so that equal migrations give equal bytes whatever was recorded between.
+            metadata.shift_remove("migrate");
+            metadata.insert("migrate".to_owned(), record.clone());
+        }
+        Recording::Remove => {
+            metadata.shift_remove("migrate");
+        }
     }
     let quote = |text: &str| serde_json::Value::from(text).to_string();
     let mut parts = Vec::with_capacity(planned.len() + 1);

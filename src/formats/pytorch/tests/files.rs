@@ -98,7 +98,7 @@ pub(super) fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>)
         source,
         format: Format::TorchZip,
         dicts: vec![OutputDict { tensors, ..OutputDict::default() }],
-        record: None,
+        record: Default::default(),
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
@@ -176,7 +176,7 @@ fn dropped_storages_go_and_the_others_are_numbered_anew() {
     ];
     let out = path.with_file_name("out.pt");
     let mut wanted = output(&source, tensors);
-    wanted.record = Some("{}".to_owned());
+    wanted.record = crate::formats::Recording::Write("{}".to_owned());
     write(&wanted, &out, &FORCE).unwrap();
     let again = read(&out).unwrap();
     assert_eq!(keys(&again), ["c.again", "c.weight"]);

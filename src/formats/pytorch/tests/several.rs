@@ -28,7 +28,7 @@ fn kept<'a>(source: &'a Checkpoint, name: impl Fn(usize, &str) -> String) -> Out
         source,
         format: Format::TorchZip,
         dicts: source.dicts.iter().enumerate().map(output_dict).collect(),
-        record: None,
+        record: Default::default(),
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
@@ -85,7 +85,7 @@ fn each_takes_its_own_changes_and_what_they_share_is_written_once() {
     let at = ["state_dict", "ema.module"];
     let source = read(&path, &at).unwrap();
     let mut wanted = kept(&source, |index, key| format!("{index}.{key}"));
-    wanted.record = Some("{}".to_owned());
+    wanted.record = crate::formats::Recording::Write("{}".to_owned());
     let out = path.with_file_name("out.pt");
     write(&wanted, &out, &FORCE).unwrap();
     let again = read(&out, &at).unwrap();
