@@ -13,6 +13,8 @@ use crate::keyset::{Key, KeySet, fold};
 
 /// From how many keys of each dict the prefix is guessed.
 const PROBES: usize = 8;
+/// How many prefixes are tried: keys as short as `weight` end too many others.
+const MAX_PREFIXES: usize = 64;
 
 /// How many lines of differing keys a report shows.
 const SHOWN: usize = 4;
@@ -91,8 +93,8 @@ fn best_prefix(main: &KeySet, keys: &KeySet) -> (Prefix, HashSet<Key>) {
         for probe in shorter.iter().take(PROBES) {
             let rest = longer.iter().filter_map(|key| key.strip_suffix(&**probe));
             let found = rest.filter(|rest| rest.ends_with('.')).map(|rest| make(rest.to_owned()));
-            for prefix in found.collect::<HashSet<Prefix>>() {
-                if !prefixes.contains(&prefix) {
+            for prefix in found.take(MAX_PREFIXES) {
+                if prefixes.len() < MAX_PREFIXES && !prefixes.contains(&prefix) {
                     prefixes.push(prefix);
                 }
             }
@@ -187,4 +189,74 @@ fn listing(title: &str, keys: &[&Key]) -> String {
         text.push_str("\n  …");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::rules::{Given, resolve};
+    use crate::source::Sources;
+    use crate::tensor::{Dtype, TensorSpec};
+    use crate::{plan, syntax};
+
+    /// Keys with a shape `[n]` each: `a.w 2`.
+    fn keyset(keys: &[&str]) -> KeySet {
+        let mut keyset = KeySet::new("some");
+        for key in keys {
+            let (key, size) = key.split_once(' ').unwrap();
+            let spec = TensorSpec::new(Dtype::F32, [size.parse().unwrap()]);
+            keyset.keys.insert(key.into(), spec.into());
+        }
+        keyset
+    }
+
+    /// The keys that become of a dict beside the state dict, or why it stays.
+    fn beside(rules: &str, dict: &[&str]) -> String {
+        let mut sources = Sources::new();
+        let file = sources.add("r.rules", rules);
+        let rules = resolve(&syntax::parse(rules, file).0, &sources, &Given::default()).rules;
+        let main = keyset(&["m.a.w 4", "m.a.b 2", "m.n.mean 2"]);
+        let plan = plan::plan(&rules, &sources, main, None).plan.unwrap();
+        match mirrored(&plan, "state_dict", keyset(dict), "ema") {
+            Mirrored::Follows(plan) => {
+                let keys: Vec<&str> = plan.outputs().iter().map(|output| &*output.key).collect();
+                keys.join(" ")
+            }
+            Mirrored::Nearly(problem) => format!("near: {}", problem.notes.join("; ")),
+            Mirrored::Unrelated => "unrelated".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_mirror_follows_whole_in_part_and_below_a_prefix() {
+        let rules = "rename m.a.* -> m.c.*\nsplit m.c.w -> m.c.{x,y} dim 0";
+        assert_eq!(beside(rules, &["m.a.w 4", "m.a.b 2", "m.n.mean 2"]), "m.c.x m.c.y m.c.b m.n.mean");
+        assert_eq!(beside(rules, &["m.a.w 4", "m.a.b 2"]), "m.c.x m.c.y m.c.b");
+        assert_eq!(beside(rules, &["n 0", "p.m.a.w 4", "p.m.a.b 2"]), "n p.m.c.x p.m.c.y p.m.c.b");
+        assert_eq!(beside(rules, &["a.w 4", "a.b 2", "n.mean 2"]), "c.x c.y c.b n.mean");
+    }
+
+    #[test]
+    fn what_cannot_follow_whole_stays() {
+        let rules = "merge m.a.w, m.a.b -> m.c dim 0";
+        assert_eq!(beside(rules, &["m.a.w 4", "m.n.mean 2"]), "near: it lacks tensors that `m.c` is made of");
+        assert_eq!(
+            beside(rules, &["m.a.w 4", "m.a.b 2", "m.a.z 1"]),
+            "near: it has other keys, or other shapes:\n  m.a.z"
+        );
+        assert_eq!(
+            beside(rules, &["m.a.w 5", "m.a.b 2", "m.n.mean 2"]),
+            "near: it has other keys, or other shapes:\n  m.a.w"
+        );
+        assert_eq!(beside(rules, &["x 4", "y 2"]), "unrelated");
+        let fill = "fill m.n.mean -> m.n.var value 1";
+        assert_eq!(beside(fill, &["m.a.w 4", "m.a.b 2", "m.n.mean 2"]), "m.a.w m.a.b m.n.mean m.n.var");
+        let why = "near: it lacks keys, and nothing says whether `m.n.var` belongs to it";
+        assert_eq!(beside(fill, &["m.a.w 4", "m.a.b 2"]), why);
+        let prefix = "rename m.** -> **";
+        let why = "near: `a.w` does not begin with `m.` any more";
+        assert_eq!(beside(prefix, &["a.w 4", "a.b 2"]), why);
+    }
 }

@@ -8,6 +8,9 @@ use super::dicts::{self, MAX_DEPTH, Tree, direct_tensors, is_skipped, is_tensor,
 use super::graph::{Graph, NodeId};
 use super::tensors::Plain;
 
+/// How many further dicts are looked at for mirrors, the largest: a file may hold one for each of its samples.
+const MAX_FURTHER: usize = 64;
+
 /// A dict on the way from the root.
 #[derive(Clone)]
 pub(super) struct Place {
@@ -91,13 +94,14 @@ pub(super) fn further(
 ) -> Vec<DictPath> {
     let taken = chosen.iter().flat_map(|chosen| chosen.tree.dicts.iter().map(|dict| dict.node));
     let taken = taken.chain(optimizers).collect();
-    let found = candidates(graph, taken, |key| !dicts::is_optimizer(key));
+    let mut found = candidates(graph, taken, |key| !dicts::is_optimizer(key));
     // The root with a generator's state or a loose tensor in it is no dict of its own.
-    found
-        .into_iter()
-        .filter(|(place, _)| !place.path.is_empty())
-        .map(|(place, _)| DictPath(place.path))
-        .collect()
+    found.retain(|(place, _)| !place.path.is_empty());
+    if found.len() > MAX_FURTHER {
+        found.sort_by_key(|(_, tensors)| std::cmp::Reverse(*tensors));
+        found.truncate(MAX_FURTHER);
+    }
+    found.into_iter().map(|(place, _)| DictPath(place.path)).collect()
 }
 
 /// All dicts that hold tensors directly and can be reached from the root through dicts, outermost
