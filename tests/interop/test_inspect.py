@@ -46,7 +46,7 @@ def test_what_made_it(migrate, rules, tmp_path):
     source = torch_files_folder() / "lightning.ckpt"
     migrate("--rules", rules("rename head.* -> top.*"), source, "-o", "new.ckpt", "--no-target")
     found = json.loads(migrate("inspect", "--json", "new.ckpt").out)
-    assert found["migrated"]["rules"] == "r.rules"
+    assert found["migrated"]["steps"][0]["rules"] == "r.rules"
     assert "with r.rules" in migrate("inspect", "new.ckpt").out
 
 
