@@ -1,17 +1,19 @@
-//! `migrate plan`: proves and prints what would be done, and writes nothing.
+//! `migrate plan`: proves and shows what would be done, and does none of it.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, keys, picture};
 use crate::diagnostic::printable;
 use crate::formats::StateDict;
 use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::quantity::counted;
 
-/// Proves a migration and prints what it would do; reads headers only and writes nothing
+/// Proves a migration and shows what it would do; reads headers only and writes no checkpoint
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]
@@ -22,24 +24,47 @@ pub struct ShowArgs {
     /// Print every line of keys
     #[arg(short, long)]
     verbose: bool,
+    /// Draw the plan as a page for a browser: both trees of modules, and which keys became which
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "verbose"])]
+    html: Option<PathBuf>,
+    /// Replace the page where it exists
+    #[arg(long, requires = "html")]
+    force: bool,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form<'a> {
+    /// As text; `all` is every line of keys.
+    Text { all: bool },
+    /// As JSON.
+    Json,
+    /// As a page in a file, which `force` replaces.
+    Page { path: &'a Path, force: bool },
 }
 
 /// Runs `migrate plan`.
 pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
-    terminal.end(show(&args.plan, args.json, args.verbose, terminal), args.json)
+    let form = match &args.html {
+        Some(path) => Form::Page { path, force: args.force },
+        None if args.json => Form::Json,
+        None => Form::Text { all: args.verbose },
+    };
+    terminal.end(show(&args.plan, form, terminal), args.json)
 }
 
-/// Proves and prints a plan.
-pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
-    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside } = prepare(args, true)?;
-    let plans = match &outcome {
+/// Proves and shows a plan.
+pub(super) fn show(args: &PlanArgs, form: Form, terminal: &Terminal) -> Result<Exit, Failure> {
+    let prepared = prepare(args, true)?;
+    let plans = match &prepared.outcome {
         Outcome::Plans(plans) => plans,
         Outcome::AlreadyMigrated { target } => {
-            if json {
-                let value = json!({ "already_migrated": true, "input": checkpoint.path, "target": target });
+            let path = &prepared.checkpoint.path;
+            if let Form::Json = form {
+                let value = json!({ "already_migrated": true, "input": path, "target": target });
                 terminal.print(&format!("{value:#}\n"))?;
             } else {
-                let name = printable(&checkpoint.path.display().to_string());
+                let name = printable(&path.display().to_string());
                 terminal.print(&format!(
                     "{name} has the keys of {} already: nothing to do\n",
                     printable(target)
@@ -48,38 +73,57 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
             return Ok(Exit::Done);
         }
     };
-    if json {
-        let dicts = plans.iter().zip(&checkpoint.dicts).map(|(plan, dict)| {
-            let mut value = plan.to_json(&sources);
-            if let Some(fields) = value.as_object_mut() {
-                fields.shift_insert(0, "at".to_owned(), dict.at.name().into());
-            }
-            value
-        });
-        let mut dicts: Vec<Value> = dicts.collect();
-        for mirror in dicts.iter_mut().skip(ruled) {
-            mirror["mirrors"] = checkpoint.main_dict().at.name().into();
+    match form {
+        Form::Json => terminal.print(&format!("{:#}\n", to_json(&prepared, plans)))?,
+        Form::Text { all } => {
+            terminal.show(&prepared.warnings, &prepared.sources);
+            terminal.print(&text(&prepared, plans, all))?;
         }
-        let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(&sources)).collect();
-        let values = beside
-            .edits
-            .iter()
-            .zip(&beside.edited)
-            .map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
-        let values: Vec<Value> = values.collect();
-        let value = json!({
-            "format": 1,
-            "source": checkpoint.path,
-            "dicts": dicts,
-            "values": values,
-            "warnings": warnings,
-        });
-        terminal.print(&format!("{value:#}\n"))?;
-        return Ok(Exit::Done);
+        Form::Page { path, force } => {
+            terminal.show(&prepared.warnings, &prepared.sources);
+            keys::write(path, &picture::page(to_json(&prepared, plans), plans), force)?;
+            let summary = plans.first().map_or_else(String::new, |plan| format!(": {}", plan.summary()));
+            terminal.tell(&format!("wrote {}{summary}\n", printable(&path.display().to_string())));
+        }
     }
-    terminal.show(&warnings, &sources);
+    Ok(Exit::Done)
+}
+
+/// Plans as data, with all that becomes of the file beside them.
+fn to_json(prepared: &Prepared, plans: &[Plan]) -> Value {
+    let Prepared { checkpoint, sources, warnings, ruled, beside, .. } = prepared;
+    let dicts = plans.iter().zip(&checkpoint.dicts).map(|(plan, dict)| {
+        let mut value = plan.to_json(sources);
+        if let Some(fields) = value.as_object_mut() {
+            fields.shift_insert(0, "at".to_owned(), dict.at.name().into());
+        }
+        value
+    });
+    let mut dicts: Vec<Value> = dicts.collect();
+    for mirror in dicts.iter_mut().skip(*ruled) {
+        mirror["mirrors"] = checkpoint.main_dict().at.name().into();
+    }
+    let warnings: Vec<Value> = warnings.iter().map(|warning| warning.to_json(sources)).collect();
+    let values = beside
+        .edits
+        .iter()
+        .zip(&beside.edited)
+        .map(|(edit, was)| json!({ "edit": edit.to_string(), "was": was }));
+    let values: Vec<Value> = values.collect();
+    json!({
+        "format": 1,
+        "source": checkpoint.path,
+        "dicts": dicts,
+        "values": values,
+        "warnings": warnings,
+    })
+}
+
+/// Plans as text, with all that becomes of the file beside them; `all` is every line of keys.
+fn text(prepared: &Prepared, plans: &[Plan], all: bool) -> String {
+    let Prepared { checkpoint, sources, ruled, beside, .. } = prepared;
     let mut text = String::new();
-    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).take(ruled) {
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).take(*ruled) {
         text.push_str(&printable(&checkpoint.path.display().to_string()));
         let at = dict.at.to_string();
         if !at.is_empty() {
@@ -89,9 +133,9 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
             text.push_str(&format!(", towards {}", printable(target)));
         }
         text.push_str("\n\n");
-        text.push_str(&plan.render(&sources, verbose));
+        text.push_str(&plan.render(sources, all));
     }
-    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).skip(ruled) {
+    for (plan, dict) in plans.iter().zip(&checkpoint.dicts).skip(*ruled) {
         text.push_str(&format!("\n{}\n", mirror(checkpoint.main_dict(), dict, plan)));
     }
     for (optimizer, followed) in checkpoint.optimizers.iter().zip(&beside.optimizers) {
@@ -111,8 +155,7 @@ pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Termin
         let fate = if beside.weights_only { "left out" } else { "not touched" };
         text.push_str(&format!("\n{fate}: {}\n", others.join(", ")));
     }
-    terminal.print(&text)?;
-    Ok(Exit::Done)
+    text
 }
 
 /// What is said of a dict that follows the main one.
