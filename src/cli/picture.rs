@@ -84,7 +84,8 @@ mod tests {
         #[test]
         fn inert_json_says_the_same(key in any::<String>()) {
             let text = inert(&json!({ &key: key }).to_string());
-            prop_assert!(text.is_ascii() && !text.contains(['<', '>', '&', '\u{7f}']));
+            let harmless = text.chars().all(|char| char == ' ' || char.is_ascii_graphic());
+            prop_assert!(harmless && !text.contains(['<', '>', '&']));
             prop_assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), json!({ &key: key }));
         }
     }

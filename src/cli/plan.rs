@@ -13,7 +13,7 @@ use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::quantity::counted;
 
-/// Proves a migration and shows what it would do; reads headers only and writes no checkpoint
+/// Proves a migration and shows what it would do, from headers alone; writes no checkpoint
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]

@@ -74,13 +74,13 @@ function detailsOf(fates, model) {
   let room = MOST_FATES;
   for (const group of groups.values()) {
     const { by, kind } = group[0];
-    const isLeft = kind === "left";
+    if (kind === "left" && by.length > 1) made.append(element("h3", "", "One of these statements says so:"));
     for (const number of by) {
       const { place, text, doubts } = model.statements[number];
       made.append(element("h3", "place", printable(place)), element("pre", "rule", text.split("\n").map(printable).join("\n")));
       for (const doubt of doubts) made.append(element("p", "doubt", `The shapes do not prove it: ${printable(doubt)}`));
     }
-    if (by.length === 0) made.append(element("h3", "", isLeft ? "One of the statements `leave` keeps these out." : "No statement moves these."));
+    if (by.length === 0) made.append(element("h3", "", "No statement moves these."));
     for (const fate of group.slice(0, room)) made.append(fateLine(fate, model));
     if (group.length > room) made.append(element("p", "", `… and ${counted(group.length - room, "more key")}`));
     room = Math.max(0, room - group.length);

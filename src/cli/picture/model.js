@@ -92,8 +92,8 @@ function modelOf(dict) {
   });
   const leaving = dict.statements.flatMap(({ verb }, number) => (verb === "leave" ? [number] : []));
   dict.left.forEach((_, index) => {
-    // Which of several statements left a key, the plan does not tell.
-    add({ kind: "left", from: [], to: dict.outputs.length + index, by: leaving.length === 1 ? leaving : [] });
+    // Which of several statements left a key, the plan does not tell: it is one of these.
+    add({ kind: "left", from: [], to: dict.outputs.length + index, by: leaving });
   });
   old.forEach(({ fates: own }, place) => {
     if (own.length === 0) add({ kind: "dropped", from: [place], to: -1, by: way.went(place) });

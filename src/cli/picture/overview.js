@@ -37,7 +37,7 @@ function openSome(old, now, fates, room) {
     let opened = false;
     for (const isMixed of [true, false]) {
       for (const whole of folded) {
-        if (whole.some(([pane, row]) => isMixedIn(pane, row)) !== isMixed) continue;
+        if (whole.some(([, row]) => row.nodes[0].fate === MIXED) !== isMixed) continue;
         const sizes = whole.map(([pane, row]) => [pane, rowsBelow(row, pane.apart).length]);
         const limit = isMixed ? room.mixed : room.same;
         if (sizes.some(([pane, size]) => count.get(pane) + size > limit)) continue;
@@ -48,10 +48,4 @@ function openSome(old, now, fates, room) {
     }
     if (!opened) return;
   }
-}
-
-// Whether different things happen in a row.
-function isMixedIn(pane, row) {
-  const first = pane.tensors[row.leaves[0]].fates[0]?.form;
-  return row.leaves.some((leaf) => pane.tensors[leaf].fates.some(({ form }) => form !== first));
 }

@@ -71,8 +71,8 @@ function filter() {
   lay();
 }
 
-// Marks fates and tells of them below; `from` is the pane that is not to move.
-function pick(picked, from) {
+// Marks fates and tells of them below. What they begin and end in comes into sight, and what was picked stays there.
+function pick(picked) {
   state.picked = picked;
   $("details").hidden = !picked;
   if (picked) {
@@ -82,7 +82,9 @@ function pick(picked, from) {
     for (const pane of Object.values(panes)) {
       const places = picked.fates.flatMap((fate) => (pane === panes.old ? fate.from : fate.to >= 0 ? [fate.to] : []));
       const rows = places.map((place) => pane.rowOf[place]).filter((row) => row >= 0);
-      if (pane !== from && rows.length > 0) pane.scrollTo(rows.reduce((a, b) => Math.min(a, b)));
+      const first = rows.reduce((a, b) => Math.min(a, b), Infinity);
+      if (picked.pane === pane) pane.scrollTo(pane.cursor);
+      else if (rows.length > 0) pane.scrollTo(first);
     }
   }
   redraw();
@@ -90,12 +92,12 @@ function pick(picked, from) {
 
 function fatesOf(pane, row) {
   const shown = new Set(fates);
-  return [...new Set(row.leaves.flatMap((leaf) => pane.tensors[leaf].fates))].filter((fate) => shown.has(fate));
+  return [...new Set(pane.leaves(row).flatMap((leaf) => pane.tensors[leaf].fates))].filter((fate) => shown.has(fate));
 }
 
 function pickRow(pane, row) {
   pane.cursor = row.place;
-  pick({ pane, id: row.id, title: short(row.label), fates: fatesOf(pane, row) }, pane);
+  pick({ pane, id: row.id, title: short(row.label), fates: fatesOf(pane, row) });
 }
 
 function toggle(pane, row) {

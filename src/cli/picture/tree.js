@@ -2,6 +2,8 @@
 
 // Keys with more segments than this stay whole, so that a hostile key costs no time.
 const MAX_SEGMENTS = 64;
+// The fate of a node in which different things happen.
+const MIXED = "mixed";
 const INDEX = /^(0|[1-9]\d{0,14})$/;
 
 // The tree of one side. Equal forms have equal children, dtypes, shapes and fates, in one order.
@@ -34,8 +36,10 @@ function treeOf(tensors) {
   for (let at = nodes.length - 1; at >= 0; at--) {
     const node = nodes[at];
     const tensor = tensors[node.leaf];
+    const fates = new Set(tensor ? tensor.fates.map((fate) => fate.form) : node.parts.map((part) => part.fate));
+    node.fate = fates.size > 1 ? MIXED : [...fates][0];
     const text = tensor
-      ? [tensor.dtype, tensor.shape, [...new Set(tensor.fates.map((fate) => fate.form))].sort()]
+      ? [tensor.dtype, tensor.shape, [...fates].sort()]
       : node.parts.map((part) => [part.name, part.form, part.leaf >= 0]);
     const form = JSON.stringify(text);
     if (!forms.has(form)) forms.set(form, forms.size);

@@ -63,13 +63,21 @@ class Pane {
 
   #lay(stack, depth) {
     for (const found of rowsBelow(stack, this.apart)) {
-      const row = { ...found, depth, place: this.rows.length, leaves: leavesOf(found) };
+      const row = { ...found, depth, place: this.rows.length };
       row.isOpen = !row.isLeaf && this.open.has(row.id);
-      row.kinds = [...new Set(row.leaves.flatMap((leaf) => this.tensors[leaf].fates.map(({ kind }) => kind)))];
       this.rows.push(row);
       if (row.isOpen) this.#lay(row, depth + 1);
-      else for (const leaf of row.leaves) this.rowOf[leaf] = row.place;
+      else for (const leaf of this.leaves(row)) this.rowOf[leaf] = row.place;
     }
+  }
+
+  // The leaves of a row, looked for once, and not before they are asked for.
+  leaves(row) {
+    return (row.leaves ??= leavesOf(row));
+  }
+
+  kinds(row) {
+    return (row.kinds ??= new Set(this.leaves(row).flatMap((leaf) => this.tensors[leaf].fates.map(({ kind }) => kind))));
   }
 
   // Where the middle of a row is, from the upper edge of the pane.
@@ -85,12 +93,19 @@ class Pane {
   draw(state) {
     const first = Math.max(0, Math.floor(this.root.scrollTop / ROW) - 2);
     const last = Math.min(this.rows.length, first + Math.ceil(this.root.clientHeight / ROW) + 5);
-    const drawn = this.rows.slice(first, last).map((row) => this.#draw(row, state));
+    const drawn = this.rows.slice(first, last).map((row) => {
+      row.drawn ??= this.#make(row, state);
+      row.drawn.classList.toggle("picked", state.picked?.pane === this && state.picked.id === row.id);
+      row.drawn.classList.toggle("cursor", this.cursor === row.place && document.activeElement === this.root);
+      return row.drawn;
+    });
     if (this.rows.length === 0) drawn.push(element("div", "empty", "no keys here"));
-    this.sheet.replaceChildren(...drawn);
+    // What is drawn already is not touched: a button that goes away while it is pressed is never clicked.
+    for (const old of [...this.sheet.children]) if (!drawn.includes(old)) old.remove();
+    drawn.forEach((one, at) => this.sheet.children[at] === one || this.sheet.insertBefore(one, this.sheet.children[at] ?? null));
   }
 
-  #draw(row, state) {
+  #make(row, state) {
     const made = element("div", `row ${row.isLeaf ? "leaf" : "module"}`);
     made.dataset.row = row.place;
     made.setAttribute("role", "treeitem");
@@ -98,12 +113,10 @@ class Pane {
     if (!row.isLeaf) made.setAttribute("aria-expanded", row.isOpen);
     made.style.top = `${row.place * ROW}px`;
     made.style.paddingLeft = `${Math.min(row.depth, 24) * 14}px`;
-    made.classList.toggle("picked", state.picked?.pane === this && state.picked.id === row.id);
-    made.classList.toggle("cursor", this.cursor === row.place && document.activeElement === this.root);
-    made.classList.toggle("found", row.isLeaf && state.words.length > 0 && row.leaves.some((leaf) => state.finds(this.tensors[leaf])));
+    made.classList.toggle("found", row.isLeaf && state.words.length > 0 && this.leaves(row).some((leaf) => state.finds(this.tensors[leaf])));
     made.append(element("span", "twisty", row.isLeaf ? "" : row.isOpen ? "▾" : "▸"));
     const marks = element("span", "marks");
-    for (const { name, text } of KINDS.filter(({ name }) => row.kinds.includes(name))) {
+    for (const { name, text } of KINDS.filter(({ name }) => this.kinds(row).has(name))) {
       marks.append(element("span", `mark ${name}`));
       marks.setAttribute("aria-label", `${marks.getAttribute("aria-label") ?? ""} ${text}`.trim());
     }
@@ -116,8 +129,9 @@ class Pane {
       button.tabIndex = -1;
       made.append(button);
     }
-    const many = row.leaves.length > 1 ? `${row.leaves.length}×` : "";
-    const spec = row.isLeaf ? `${many} ${specOf(this.tensors[row.leaves[0]])}` : counted(row.leaves.length, "key");
+    const { length } = this.leaves(row);
+    const many = length > 1 ? `${length.toLocaleString("en")}×` : "";
+    const spec = row.isLeaf ? `${many} ${specOf(this.tensors[this.leaves(row)[0]])}` : counted(length, "key");
     made.append(element("span", "spec", spec.trim()));
     return made;
   }
