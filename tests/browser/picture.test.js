@@ -196,6 +196,28 @@ test("light and dark follow the reader's setting", async () => {
   assert.deepEqual(colours, ["rgb(251, 251, 250)", "rgb(20, 23, 26)"]);
 });
 
+// Two dicts of keys, as of a plan whose `ema` follows the state dict. Only torch files hold such, so the page is edited.
+function mirrored() {
+  const page = fs.readFileSync(large, "utf8").replace(/(?<=type="application\/json">).*(?=<\/script>)/, (text) => {
+    const plan = JSON.parse(text);
+    const [{ sources, outputs }] = plan.dicts;
+    const [key] = outputs.filter(({ from }) => from === sources[0].key);
+    plan.dicts.push({ ...plan.dicts[0], at: "ema", mirrors: "state_dict", statements: [], unproved: [], sources: [sources[0]], outputs: [key] });
+    return JSON.stringify(plan);
+  });
+  const file = path.join(folder, "mirrored.html");
+  fs.writeFileSync(file, page);
+  return file;
+}
+
+picture("dicts are shown one at a time, and what mirrors another says so", async (tab) => {
+  await tab.selectOption("#dict", { label: "ema" });
+  assert.deepEqual(await labels(tab, "old"), ["model.embed.weight"]);
+  assert.match(await tab.innerText("#statements"), /These mirror state_dict and follow it/);
+  await row(tab, "old", "model.embed.weight").locator(".label").click(press);
+  assert.match(await tab.innerText("#details"), /1 as they are\s+These mirror/);
+}, mirrored);
+
 const hostile = () => {
   models.hostile(folder);
   return draw(folder, "hostile", "--no-target", "--force");

@@ -40,6 +40,11 @@ function tipOf(title, fates, model) {
   return lines.join("\n");
 }
 
+// What is said where no statement is named: a mirror goes where the dict goes that it mirrors.
+function unmoved({ mirrors }) {
+  return mirrors ? `These mirror ${short(mirrors)} and follow it.` : "No statement moves these.";
+}
+
 function namesIn(tensors, places) {
   const made = element("span");
   for (const place of places.slice(0, MOST_KEYS)) {
@@ -80,7 +85,7 @@ function detailsOf(fates, model) {
       made.append(element("h3", "place", printable(place)), element("pre", "rule", text.split("\n").map(printable).join("\n")));
       for (const doubt of doubts) made.append(element("p", "doubt", `The shapes do not prove it: ${printable(doubt)}`));
     }
-    if (by.length === 0) made.append(element("h3", "", "No statement moves these."));
+    if (by.length === 0) made.append(element("h3", "", unmoved(model.dict)));
     for (const fate of group.slice(0, room)) made.append(fateLine(fate, model));
     if (group.length > room) made.append(element("p", "", `… and ${counted(group.length - room, "more key")}`));
     room = Math.max(0, room - group.length);

@@ -200,6 +200,7 @@ function open(dict) {
       return item;
     }),
   );
+  if (dict.mirrors) $("statements").append(element("li", "empty", unmoved(dict)));
   $("kinds").replaceChildren();
   for (const { name, text } of KINDS) {
     const count = model.fates.filter((fate) => fate.kind === name).length;
