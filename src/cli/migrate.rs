@@ -15,6 +15,7 @@ use crate::quantity::bytes_of;
 use super::bar::Bar;
 use super::done::Done;
 use super::named::Named;
+use super::plan::Form;
 use super::prepare::{Course, Outcome, PlanArgs, Prepared, prepare};
 use super::record::Record;
 use super::{Exit, Failure, Terminal, place};
@@ -77,7 +78,8 @@ pub fn run(args: &MigrateArgs, terminal: &Terminal) -> Exit {
 
 fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.dry_run {
-        return super::plan::show(&args.plan, args.json, args.verbose, terminal);
+        let form = if args.json { Form::Json } else { Form::Text { all: args.verbose } };
+        return super::plan::show(&args.plan, form, terminal);
     }
     let place = match args.in_place {
         true => place::in_place(&args.plan.inputs, args.backup.as_deref().unwrap_or(".bak"))?,

@@ -27,6 +27,7 @@ mod load_error;
 pub mod migrate;
 mod mirrors;
 mod named;
+mod picture;
 mod place;
 pub mod plan;
 mod prepare;

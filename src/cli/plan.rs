@@ -1,17 +1,19 @@
-//! `migrate plan`: proves and prints what would be done, and writes nothing.
+//! `migrate plan`: proves and shows what would be done, and does none of it.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, keys, picture};
 use crate::diagnostic::printable;
 use crate::formats::StateDict;
 use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::quantity::counted;
 
-/// Proves a migration and prints what it would do; reads headers only and writes nothing
+/// Proves a migration and shows what it would do, from headers alone; writes no checkpoint
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
     #[command(flatten)]
@@ -22,23 +24,53 @@ pub struct ShowArgs {
     /// Print every line of keys
     #[arg(short, long)]
     verbose: bool,
+    /// Draw the plan as a page for a browser: both trees of modules, and which keys became which
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "verbose"])]
+    html: Option<PathBuf>,
+    /// Replace the page where it exists
+    #[arg(long, requires = "html")]
+    force: bool,
+}
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form<'a> {
+    /// As text; `all` is every line of keys.
+    Text { all: bool },
+    /// As JSON.
+    Json,
+    /// As a page in a file, which `force` replaces.
+    Page { path: &'a Path, force: bool },
 }
 
 /// Runs `migrate plan`.
 pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
-    terminal.end(show(&args.plan, args.json, args.verbose, terminal), args.json)
+    let form = match &args.html {
+        Some(path) => Form::Page { path, force: args.force },
+        None if args.json => Form::Json,
+        None => Form::Text { all: args.verbose },
+    };
+    terminal.end(show(&args.plan, form, terminal), args.json)
 }
 
-/// Proves and prints a plan.
-pub(super) fn show(args: &PlanArgs, json: bool, verbose: bool, terminal: &Terminal) -> Result<Exit, Failure> {
+/// Proves and shows a plan.
+pub(super) fn show(args: &PlanArgs, form: Form, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = prepare(args, true)?;
-    if json {
-        terminal.print(&format!("{:#}\n", to_json(&prepared)))?;
-    } else {
-        if let Outcome::Plans(_) = prepared.outcome {
+    match (form, &prepared.outcome) {
+        (Form::Json, _) => terminal.print(&format!("{:#}\n", to_json(&prepared)))?,
+        (Form::Page { path, force }, Outcome::Plans(plans)) => {
             terminal.show(&prepared.warnings, &prepared.sources);
+            keys::write(path, &picture::page(to_json(&prepared), plans), force)?;
+            let summary = plans.first().map_or_else(String::new, |plan| format!(": {}", plan.summary()));
+            terminal.tell(&format!("wrote {}{summary}\n", printable(&path.display().to_string())));
         }
-        terminal.print(&to_text(&prepared, verbose))?;
+        (Form::Page { .. }, Outcome::AlreadyMigrated { .. }) => terminal.print(&to_text(&prepared, false))?,
+        (Form::Text { all }, outcome) => {
+            if let Outcome::Plans(_) = outcome {
+                terminal.show(&prepared.warnings, &prepared.sources);
+            }
+            terminal.print(&to_text(&prepared, all))?;
+        }
     }
     Ok(Exit::Done)
 }

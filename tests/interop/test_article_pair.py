@@ -5,6 +5,7 @@ library's UNet++, `decoder.aspp` its DeepLabV3+; two of their biases have one sh
 nothing. Where a UNet++ merely calls its own blocks `aspp`, the same rule is right.
 """
 
+import json
 import re
 
 import lightning as L
@@ -144,6 +145,18 @@ def test_another_architecture_is_refused(migrate, rules, target, checkpoint, tmp
 def test_plan_says_the_same(migrate, rules, target, checkpoint):
     told = migrate("plan", "--rules", rules(RULE), checkpoint, "--target", target(LitDeepLabV3Plus()), expect=1)
     assert "121 of the target's 181 keys fit" in told.text and "no evidence" in told.text
+
+
+def test_what_the_two_share_is_drawn(migrate, rules, target, checkpoint, tmp_path):
+    """The rules under which the pair does migrate, and their picture, which `docs/` shows."""
+    lines = [f"{verb} model.{key}" for verb in ("drop", "leave") for key in ("decoder.**", "segmentation_head.0.weight")]
+    path, keys, page = rules("\n".join(lines)), target(LitDeepLabV3Plus()), tmp_path / "plan.html"
+    told = migrate("plan", "--rules", path, checkpoint, "--target", keys, "--html", page)
+    assert "121 as they are; 133 dropped; 60 left to the model" in told.text
+    data = page.read_text().split('<script id="plan" type="application/json">')[1].split("</script>")[0]
+    (drawn,) = json.loads(data)["dicts"]
+    assert [source["key"] for source in drawn["sources"]] == list(LitUnetPlusPlus().state_dict())
+    assert {output["key"] for output in drawn["outputs"]} | set(drawn["left"]) == set(LitDeepLabV3Plus().state_dict())
 
 
 def test_mapping_the_two_biases_alone_is_refused(migrate, rules, target, checkpoint, tmp_path):
