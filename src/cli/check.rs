@@ -107,7 +107,7 @@ fn work(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 }
 
 /// What is wrong with a folder that is no chain; what can be planned in it, is.
-fn all_problems(broken: Broken) -> Failure {
+pub(super) fn all_problems(broken: Broken) -> Failure {
     let mut found = Found::default();
     for link in &broken.links {
         found.step(link, &broken.sources, (broken.keys.get(&link.from), broken.keys.get(&link.to)));
