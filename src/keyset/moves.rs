@@ -9,7 +9,7 @@ use super::{Difference, Key, KeySet};
 /// How many pairs of keys are looked at, and how many guesses are tried on all keys: what is left out are
 /// guesses alone.
 const MAX_PAIRS: usize = 200_000;
-const MAX_TRIED: usize = 200;
+const MAX_TRIED: usize = 500;
 
 /// A rename that would make unexpected keys missing ones of the same shape, and touch no other key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,22 +100,32 @@ pub fn moves(old: &KeySet, difference: &Difference) -> Vec<Move> {
         Some(Move { from, to, pairs })
     });
     let mut moves: Vec<Move> = tried.collect();
-    moves.sort_by_key(|found| std::cmp::Reverse(found.pairs.len()));
-    // Where a larger one takes a key, smaller ones say no more of it.
-    let mut taken: HashMap<Key, usize> = HashMap::new();
+    let rank = |found: &Move| (std::cmp::Reverse(found.pairs.len()), changed(found));
+    moves.sort_by_key(rank);
+    // Where one of more keys or of fewer changed segments takes a key, others say no more of it.
+    let mut taken = HashMap::new();
     let mut seen = HashSet::new();
     moves.retain(|found| {
-        let size = found.pairs.len();
-        let news = found.pairs.iter().any(|(key, _)| taken.get(key).is_none_or(|&other| other == size));
+        let own = rank(found);
+        let news = found.pairs.iter().any(|(key, _)| taken.get(key).is_none_or(|other| *other == own));
         let new = news && seen.insert(found.pairs.clone());
         if new {
             for (key, _) in &found.pairs {
-                taken.entry(key.clone()).or_insert(size);
+                taken.entry(key.clone()).or_insert(own);
             }
         }
         new
     });
     moves
+}
+
+/// How many segments of the names differ, those around them that are alike apart.
+fn changed(found: &Move) -> usize {
+    let (from, to) = (&found.from.middle, &found.to.middle);
+    let alike = from.iter().zip(to).take_while(|(from, to)| from == to).count();
+    let (from, to) = (from.get(alike..).unwrap_or_default(), to.get(alike..).unwrap_or_default());
+    let alike = from.iter().rev().zip(to.iter().rev()).take_while(|(from, to)| from == to).count();
+    from.len() + to.len() - 2 * alike
 }
 
 /// What could have changed into what, with how many pairs of keys say so.
@@ -154,12 +164,12 @@ fn of_pair(old: &str, new: &str) -> Vec<(Form, Form)> {
         old.zip(new).take_while(|(old, new)| old == new).count()
     };
     let end = common(&mut old.iter().rev(), &mut new.iter().rev());
+    let whole = (old.clone(), new.clone());
     let old = old.get(..old.len() - end).unwrap_or_default();
     let new = new.get(..new.len() - end).unwrap_or_default();
     let start = common(&mut old.iter(), &mut new.iter());
-    let tail = end > 0;
     let mut ways = Vec::new();
-    let mut add = |head: bool, old: &[&str], new: &[&str]| {
+    let mut add = |(head, tail): (bool, bool), old: &[&str], new: &[&str]| {
         let numbers = |segments: &[&str]| -> Vec<String> {
             segments.iter().filter(|segment| is_index(segment)).map(|&segment| segment.to_owned()).collect()
         };
@@ -177,10 +187,14 @@ fn of_pair(old: &str, new: &str) -> Vec<(Form, Form)> {
         }
         ways.push((form(old, false), form(new, false)));
     };
-    add(false, old, new);
+    add((false, end > 0), old, new);
     let (old, new) = (old.get(start..).unwrap_or_default(), new.get(start..).unwrap_or_default());
     if start > 0 && !old.is_empty() && !new.is_empty() {
-        add(true, old, new);
+        add((true, end > 0), old, new);
+    }
+    if end > 0 {
+        // Where others of the module go elsewhere.
+        add((false, false), &whole.0, &whole.1);
     }
     ways
 }
@@ -247,6 +261,33 @@ mod tests {
         let old = [("enc.w", 2), ("enc.v", 2)];
         assert_eq!(found(&old, &[("dec.w", 2), ("enc.v", 2)]), ["enc.w -> dec.w 1"; 0]);
         assert_eq!(found(&[("a.w", 2)], &[("b.w", 3)]), [""; 0]);
+    }
+
+    #[test]
+    fn parts_of_a_module_may_go_different_ways() {
+        let old = [
+            ("s.bn.w", 2),
+            ("t.bn.w", 2),
+            ("b.0.conv.w", 3),
+            ("b.0.bn.w", 2),
+            ("b.1.conv.w", 3),
+            ("b.1.bn.w", 2),
+        ];
+        let new = [
+            ("s.norm.w", 2),
+            ("t.norm.w", 2),
+            ("a.0.conv.w", 3),
+            ("a.0.norm.w", 2),
+            ("a.1.conv.w", 3),
+            ("a.1.norm.w", 2),
+        ];
+        let expected = [
+            "b.*.conv.w -> a.*.conv.w 2",
+            "b.*.bn.** -> a.*.norm.** 2",
+            "s.bn.** -> s.norm.** 1",
+            "t.bn.** -> t.norm.** 1",
+        ];
+        assert_eq!(found(&old, &new), expected);
     }
 
     #[test]

@@ -183,7 +183,7 @@ def test_status_tells_each_files_version(life, tmp_path):
         repository.migrate("--rules", "migrations", runs / "v1.ckpt", "-o", made, "--to", f"v{version}")
     files = sorted(runs.iterdir())
     said = json.loads(repository.migrate("status", "--rules", "migrations", "--json", *files).out)
-    found = {row["checkpoint"].rsplit("/", 1)[-1]: (row["version"], row["recorded"]) for row in said["checkpoints"]}
+    found = {row["path"].rsplit("/", 1)[-1]: (row["version"], row["recorded"]) for row in said["checkpoints"]}
     assert found == {f"v{version}.ckpt": (f"v{version}", False) for version in range(1, 5)} | {
         f"v1_as_v{version}.ckpt": (f"v{version}", True) for version in range(2, 5)
     }
