@@ -18,7 +18,8 @@ use super::{Exit, Failure, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  migrate check migrations/                     all of it, for people and for CI
+  migrate check                                 all of migrations/, for people and for CI
+  migrate check models/unet/migrations          another folder
 
 A folder of migrations holds v1_to_v2.rules, v2_to_v3.rules and so on, and v1.keys.yaml, v2.keys.yaml and
 so on. A rule file under another name and without a header is one that others include.
@@ -35,7 +36,7 @@ no chain, or a rule file does not parse; 3 where a file cannot be read";
 #[command(after_help = EXAMPLES)]
 pub struct CheckArgs {
     /// The folder of rule files and key sets
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", default_value = "migrations")]
     folder: PathBuf,
     /// A value for a `let` of the rule files
     #[arg(long, value_name = "NAME=VALUE")]
@@ -107,7 +108,7 @@ fn work(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 }
 
 /// What is wrong with a folder that is no chain; what can be planned in it, is.
-fn all_problems(broken: Broken) -> Failure {
+pub(super) fn all_problems(broken: Broken) -> Failure {
     let mut found = Found::default();
     for link in &broken.links {
         found.step(link, &broken.sources, (broken.keys.get(&link.from), broken.keys.get(&link.to)));

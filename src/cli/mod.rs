@@ -19,6 +19,8 @@ mod exit;
 pub mod explain;
 mod failure;
 pub mod fmt;
+mod fresh;
+pub mod init;
 pub mod inspect;
 pub mod invert;
 mod keyed;
@@ -28,6 +30,7 @@ pub mod migrate;
 mod mirrors;
 mod named;
 mod picture;
+pub mod new_version;
 mod place;
 pub mod plan;
 mod prepare;
@@ -52,6 +55,8 @@ Examples:
   migrate --rules v1_to_v2.rules old.ckpt --in-place --backup .bak
   migrate --rules tp.rules r0=mp_00.pth r1=mp_01.pth -o whole.pth --no-target
   migrate --rules migrations/ old.ckpt -o new.ckpt        from the version that it is to the last
+  migrate init model.ckpt                                 begins a folder of migrations
+  migrate new v2 --from new.ckpt                          its next version, and what has changed
   migrate check migrations/                               proves a folder of rule files, in CI
   migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
@@ -89,6 +94,8 @@ enum Command {
     Invert(invert::InvertArgs),
     Check(check::CheckArgs),
     Test(test::TestArgs),
+    Init(init::InitArgs),
+    New(new_version::NewArgs),
     Status(status::StatusArgs),
     Verify(verify::VerifyArgs),
 }
@@ -115,6 +122,8 @@ pub fn main() -> Exit {
         Some(Command::Invert(args)) => invert::run(&args, &terminal),
         Some(Command::Check(args)) => check::run(&args, &terminal),
         Some(Command::Test(args)) => test::run(&args, &terminal),
+        Some(Command::Init(args)) => init::run(&args, &terminal),
+        Some(Command::New(args)) => new_version::run(&args, &terminal),
         Some(Command::Status(args)) => status::run(&args, &terminal),
         Some(Command::Verify(args)) => verify::run(&args, &terminal),
     }

@@ -2,6 +2,7 @@
 
 mod difference;
 mod fold;
+mod moves;
 mod nearest;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::tensor::TensorSpec;
 pub use difference::{Candidates, Difference, Mismatch, Shown, moved_prefix};
 pub(crate) use fold::index_text;
 pub use fold::{Folded, fold, fold_specs};
+pub use moves::{Form, Move, moves};
 pub use nearest::{nearest, nearest_word};
 
 /// The name of a tensor in a state dict, shared by all who speak of it.

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use ckpt_migrate::rules::verbs;
 use regex::Regex;
 
+use super::command::Folder;
 use super::docs::page;
 
 fn migrate(arguments: &[&str]) -> Output {
@@ -72,6 +73,36 @@ fn the_main_job_of_the_readme_runs_as_it_stands() {
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert!(output.is_file());
     let compared = migrate(&["diff", output.to_str().unwrap(), "rules/example/v2.keys.yaml"]);
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stdout));
+}
+
+#[test]
+fn the_folder_of_versions_of_the_readme_comes_to_be_as_it_stands() {
+    let readme = page("README.md");
+    let section = readme.split("\n## A folder of versions\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("    migrate ")).collect();
+    assert_eq!(commands.len(), 6);
+    let folder = Folder::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/example");
+    folder.write("old.ckpt", std::fs::read(example.join("v1.ckpt")).unwrap());
+    let words = ["--rules", "rules/example/v1_to_v2.rules", "rules/example/v1.ckpt", "-o"];
+    let new = folder.path("new.ckpt");
+    assert!(migrate(&[&words[..], &[new.to_str().unwrap()]].concat()).status.success());
+    for command in commands {
+        let ran = folder.run(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(ran.exit, 0, "migrate {command}: {}", ran.stderr);
+        if command.starts_with("new ") {
+            let rules = "migrations/v1_to_v2.rules";
+            let drafted = String::from_utf8(folder.read(rules)).unwrap();
+            // The suggestions are right here; what is gone is written by hand.
+            let suggested = drafted.lines().filter_map(|line| line.strip_prefix("#   "));
+            let renames: Vec<&str> = suggested.filter(|line| line.starts_with("rename ")).collect();
+            let written = format!("{drafted}\n{}\ndrop model.decoder.grid\n", renames.join("\n"));
+            folder.write(rules, written);
+        }
+    }
+    let compared =
+        migrate(&["diff", folder.path("old_as_v2.ckpt").to_str().unwrap(), "rules/example/v2.keys.yaml"]);
     assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stdout));
 }
 

@@ -14,6 +14,7 @@ use std::ops::Range;
 
 pub(super) use error::ChainError;
 pub(super) use folder::{Broken, Folder, Link};
+pub(super) use order::leads_back;
 pub(super) use start::{Known, absent, start};
 pub(super) use way::{between, merged, undoing, way};
 

@@ -19,7 +19,8 @@ pub(super) struct Ordered {
 
 /// Puts rule files into the order of the chain that they make.
 pub(super) fn order(links: Vec<Link>) -> Ordered {
-    let (back, mut links): (Vec<Link>, Vec<Link>) = links.into_iter().partition(leads_back);
+    let (back, mut links): (Vec<Link>, Vec<Link>) =
+        links.into_iter().partition(|link| leads_back(&link.from, &link.to));
     let mut ordered = Ordered { errors: forks(&links), ..Ordered::default() };
     if !ordered.errors.is_empty() {
         // Which of them is the chain cannot be told, and what else is wrong with it neither.
@@ -49,7 +50,7 @@ pub(super) fn order(links: Vec<Link>) -> Ordered {
         parts.push(part);
     }
     if parts.len() > 1 {
-        parts.sort_by_key(|part| numbers(part.first()));
+        parts.sort_by_key(|part| numbers(part.first().map(String::as_str)));
         let ends: Vec<String> =
             parts.windows(2).flat_map(|pair| [pair[0].last(), pair[1].first()]).flatten().cloned().collect();
         ordered.errors.push(gap(&ends));
@@ -126,9 +127,8 @@ pub(super) fn gap(versions: &[String]) -> ChainError {
 
 /// Whether a rule file leads to a smaller number under the same name: `v2_to_v1.rules`, as `migrate invert`
 /// writes it.
-fn leads_back(link: &Link) -> bool {
-    let same = without_numbers(&link.from) == without_numbers(&link.to);
-    same && numbers(Some(&link.to)) < numbers(Some(&link.from))
+pub(in crate::cli) fn leads_back(from: &str, to: &str) -> bool {
+    without_numbers(from) == without_numbers(to) && numbers(Some(to)) < numbers(Some(from))
 }
 
 /// A version's name with `#` for each number.
@@ -145,8 +145,8 @@ fn without_numbers(version: &str) -> String {
 }
 
 /// The numbers in a version's name, and the name: `v10` is behind `v9`.
-fn numbers(version: Option<&String>) -> (Vec<u64>, String) {
-    let version = version.map_or("", String::as_str);
+fn numbers(version: Option<&str>) -> (Vec<u64>, String) {
+    let version = version.unwrap_or_default();
     let numbers = version.split(|char: char| !char.is_ascii_digit()).filter_map(|digits| digits.parse().ok());
     (numbers.collect(), version.to_owned())
 }

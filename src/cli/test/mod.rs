@@ -98,6 +98,17 @@ fn work(args: &TestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     Ok(if failed == 0 { Exit::Done } else { Exit::Different })
 }
 
+/// Writes what comes of one case as what is expected of it.
+///
+/// # Errors
+/// Where it cannot be run or written.
+pub(super) fn take_over(folder: &Path, case: &str, terminal: &Terminal) -> Result<(), Failure> {
+    for case in Case::all(&folder.join("tests"))?.iter().filter(|found| found.name == case) {
+        update(case, &case.run()?, terminal)?;
+    }
+    Ok(())
+}
+
 /// A line for a case, and its differences below.
 fn told(ran: &Ran) -> String {
     let mark = if ran.wrong.is_empty() { "ok  " } else { "FAIL" };
