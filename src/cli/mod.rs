@@ -12,6 +12,7 @@ mod beside;
 mod chain;
 mod chained;
 pub mod check;
+pub mod completions;
 mod config;
 pub mod diff;
 mod done;
@@ -24,6 +25,7 @@ pub mod invert;
 mod keyed;
 pub mod keys;
 mod load_error;
+pub mod man;
 pub mod migrate;
 mod mirrors;
 mod named;
@@ -90,6 +92,8 @@ enum Command {
     Test(test::TestArgs),
     Status(status::StatusArgs),
     Verify(verify::VerifyArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs what the command line asks for.
@@ -116,6 +120,8 @@ pub fn main() -> Exit {
         Some(Command::Test(args)) => test::run(&args, &terminal),
         Some(Command::Status(args)) => status::run(&args, &terminal),
         Some(Command::Verify(args)) => verify::run(&args, &terminal),
+        Some(Command::Completions(args)) => completions::run(&args, &terminal),
+        Some(Command::Man(args)) => man::run(&args, &terminal),
     }
 }
 
