@@ -9,6 +9,7 @@ use crate::keyset::nearest_word;
 
 mod bar;
 mod beside;
+mod carry;
 mod chain;
 mod chained;
 pub mod check;
@@ -26,9 +27,12 @@ mod keyed;
 pub mod keys;
 mod load_error;
 pub mod man;
+mod many;
+mod many_told;
 pub mod migrate;
 mod mirrors;
 mod named;
+mod out_dir;
 mod place;
 pub mod plan;
 mod prepare;
@@ -53,6 +57,7 @@ Examples:
   migrate --rules v1_to_v2.rules old.ckpt --in-place --backup .bak
   migrate --rules tp.rules r0=mp_00.pth r1=mp_01.pth -o whole.pth --no-target
   migrate --rules migrations/ old.ckpt -o new.ckpt        from the version that it is to the last
+  migrate --rules migrations/ --out-dir out/ runs/*.ckpt  each of several checkpoints by itself
   migrate check migrations/                               proves a folder of rule files, in CI
   migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has

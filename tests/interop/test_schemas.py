@@ -82,6 +82,27 @@ def test_plan_and_report_of_the_example(migrate, example):
     assert holds("report", migrate(*again, "-o", "x.ckpt", "--json").out)["already_migrated"]
 
 
+def test_several_checkpoints(migrate, example, tmp_path):
+    shutil.copy(tmp_path / "v1.ckpt", tmp_path / "again.ckpt")
+    (tmp_path / "broken.ckpt").write_bytes(b"no checkpoint")
+    migrate(*example, "-o", "done.ckpt")
+    job = [*example, "again.ckpt", "done.ckpt", "--out-dir", "out", "--json"]
+    planned = holds("report", migrate(*job, "--dry-run").out)
+    assert planned["counts"]["planned"] == 2
+    assert problems("plan", planned["files"][0]["plan"]) == []
+    report = holds("report", migrate(*job, "broken.ckpt", "--jobs", "2", expect=3).out)
+    found = {file["input"]: (file["outcome"], file["exit"]) for file in report["files"]}
+    assert found == {
+        "v1.ckpt": ("migrated", 0),
+        "again.ckpt": ("migrated", 0),
+        "done.ckpt": ("already_migrated", 0),
+        "broken.ckpt": ("failed", 3),
+    }
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["again.ckpt", "v1.ckpt"]
+    stopped = holds("report", migrate(*example[:2], "broken.ckpt", *job[2:], "--fail-fast", expect=3).out)
+    assert stopped["counts"]["not_run"] == 3
+
+
 def test_every_operation(migrate, rules, tmp_path):
     ones = {key: torch.ones(2) for key in ("one", "r0.norm", "r1.norm")}
     shapes = {

@@ -10,6 +10,7 @@ mod files;
 mod fmt;
 mod inverse;
 mod load_errors;
+mod many;
 mod pipeline;
 mod properties;
 mod readme;
