@@ -123,25 +123,35 @@ mod tests {
             paths.iter().map(|path| Named { name: None, path: PathBuf::from(path) }).collect();
         let outputs = outputs(&inputs, Path::new("/nowhere/out"));
         let outputs = outputs.map_err(|failure| failure.diagnostics[0].message.clone())?;
-        Ok(outputs.iter().map(|output| output.to_str().unwrap().replace("/nowhere/out/", "")).collect())
+        Ok(outputs.iter().map(|output| output.display().to_string().replace("/nowhere/out/", "")).collect())
+    }
+
+    fn are(paths: &[&str], outputs: &[&str]) {
+        let outputs = outputs.iter().map(|&output| output.to_owned()).collect();
+        assert_eq!(named(paths), Ok(outputs));
+    }
+
+    fn refused(paths: &[&str], message: &str) {
+        let refused = named(paths);
+        assert!(refused.as_ref().is_err_and(|found| found.contains(message)), "{refused:?}");
     }
 
     #[test]
     fn names_are_kept_and_folders_only_where_names_are_the_same() {
-        assert_eq!(named(&["runs/1/a.ckpt", "runs/2/b.ckpt"]).unwrap(), ["a.ckpt", "b.ckpt"]);
-        assert_eq!(
-            named(&["runs/1/last.ckpt", "./runs/2/../3/last.ckpt", "runs/b.ckpt"]).unwrap(),
-            ["1/last.ckpt", "3/last.ckpt", "b.ckpt"]
+        are(&["runs/1/a.ckpt", "runs/2/b.ckpt"], &["a.ckpt", "b.ckpt"]);
+        are(
+            &["runs/1/last.ckpt", "./runs/2/../3/last.ckpt", "runs/b.ckpt"],
+            &["1/last.ckpt", "3/last.ckpt", "b.ckpt"],
         );
-        assert_eq!(named(&["../x/a.pt", "../../a.pt"]).map(|names| names.len()), Ok(2));
-        assert_eq!(named(&["m/model.index.json", "n/a.pt"]).unwrap(), ["m/model.index.json", "a.pt"]);
+        are(&["/x/y/a.pt", "/x/../../a.pt"], &["x/y/a.pt", "a.pt"]);
+        are(&["m/model.index.json", "n/a.pt"], &["m/model.index.json", "a.pt"]);
     }
 
     #[test]
     fn no_output_is_another_one_or_inside_of_it() {
-        let message = named(&["a.pt", "./a.pt"]).unwrap_err();
-        assert_eq!(message, "`a.pt` and `./a.pt` would both become `/nowhere/out/a.pt`");
-        assert!(named(&["a", "a/b.pt", "c/b.pt"]).unwrap_err().contains("inside that of `a`"));
-        assert!(named(&["/"]).is_err());
+        refused(&["a.pt", "./a.pt"], "`a.pt` and `./a.pt` would both become `/nowhere/out/a.pt`");
+        refused(&["a", "a/b.pt", "c/b.pt"], "inside that of `a`");
+        refused(&["/"], "names no file");
+        refused(&[""], "names no file");
     }
 }

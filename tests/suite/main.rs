@@ -19,6 +19,7 @@ mod rulesets;
 mod safetensors;
 mod several;
 mod sharded;
+mod shells;
 mod snapshots;
 mod tensors;
 mod testing;
