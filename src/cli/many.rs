@@ -30,10 +30,10 @@ pub struct ManyArgs {
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "in_place", "max_shard_size"])]
     pub out_dir: Option<PathBuf>,
     /// With `--out-dir`: how many checkpoints are migrated at the same time
-    #[arg(long, value_name = "N", requires = "out_dir", value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", requires = "out_dir", conflicts_with_all = ["output", "in_place"], value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
     /// With `--out-dir`: begin no other checkpoint once one has failed
-    #[arg(long, requires = "out_dir")]
+    #[arg(long, requires = "out_dir", conflicts_with_all = ["output", "in_place"])]
     fail_fast: bool,
 }
 

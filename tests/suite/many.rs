@@ -96,6 +96,10 @@ fn outputs_in_each_others_place_are_refused_before_anything_is_written() {
     let ran = folder.run(&[&job[..5], &["r.rules", "runs/done.safetensors"]].concat());
     assert_eq!(ran.exit, 2);
     assert!(ran.stderr.contains("`r.rules` is no folder"), "{}", ran.stderr);
+    for option in ["--jobs=2", "--fail-fast"] {
+        let job = ["--rules", "r.rules", "--no-target", "runs/done.safetensors", "-o", "x.pt"];
+        assert_eq!(folder.run(&[&job[..], &[option]].concat()).exit, 2, "{option} without a folder");
+    }
     assert!(!folder.has("out"));
 }
 
