@@ -35,6 +35,14 @@ impl Bar {
         }
     }
 
+    /// Lets something else be written to the terminal, above the bar.
+    pub fn above(&self, write: impl FnOnce()) {
+        match self.shown.get() {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
     fn show(&self) -> ProgressBar {
         let bar = ProgressBar::new(self.total);
         let template = "{bar:32} {bytes} of {total_bytes}  {binary_bytes_per_sec}  {eta} left";

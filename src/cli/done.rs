@@ -71,6 +71,7 @@ impl Done<'_> {
             })
         });
         json!({
+            "format": 1,
             "versions": self.course.versions,
             "outputs": outputs,
             "dicts": dicts.collect::<Vec<Value>>(),

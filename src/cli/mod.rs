@@ -9,9 +9,11 @@ use crate::keyset::nearest_word;
 
 mod bar;
 mod beside;
+mod carry;
 mod chain;
 mod chained;
 pub mod check;
+pub mod completions;
 mod config;
 pub mod diff;
 mod done;
@@ -26,11 +28,15 @@ pub mod invert;
 mod keyed;
 pub mod keys;
 mod load_error;
+pub mod man;
+mod many;
+mod many_told;
 pub mod migrate;
 mod mirrors;
 mod named;
-mod picture;
 pub mod new_version;
+mod out_dir;
+mod picture;
 mod place;
 pub mod plan;
 mod prepare;
@@ -57,6 +63,7 @@ Examples:
   migrate --rules migrations/ old.ckpt -o new.ckpt        from the version that it is to the last
   migrate init model.ckpt                                 begins a folder of migrations
   migrate new v2 --from new.ckpt                          its next version, and what has changed
+  migrate --rules migrations/ --out-dir out/ runs/*.ckpt  each of several checkpoints by itself
   migrate check migrations/                               proves a folder of rule files, in CI
   migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
@@ -98,6 +105,8 @@ enum Command {
     New(new_version::NewArgs),
     Status(status::StatusArgs),
     Verify(verify::VerifyArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs what the command line asks for.
@@ -126,6 +135,8 @@ pub fn main() -> Exit {
         Some(Command::New(args)) => new_version::run(&args, &terminal),
         Some(Command::Status(args)) => status::run(&args, &terminal),
         Some(Command::Verify(args)) => verify::run(&args, &terminal),
+        Some(Command::Completions(args)) => completions::run(&args, &terminal),
+        Some(Command::Man(args)) => man::run(&args, &terminal),
     }
 }
 

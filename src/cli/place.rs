@@ -56,7 +56,7 @@ fn usage(message: String, help: &str) -> Failure {
 /// # Errors
 /// Where an output would be an input or another output, where several have no names, and where a name does
 /// not say the format.
-pub(super) fn of(inputs: &[Named], outputs: &[Named], max_shard: Option<u64>) -> Result<Place, Failure> {
+pub(super) fn of(inputs: &[Named], outputs: &[Named], shards: bool) -> Result<Place, Failure> {
     for (index, output) in outputs.iter().enumerate() {
         let path = output.path.display();
         if inputs.iter().any(|input| same_file(&input.path, &output.path)) {
@@ -72,7 +72,7 @@ pub(super) fn of(inputs: &[Named], outputs: &[Named], max_shard: Option<u64>) ->
         }
     }
     let outputs = outputs.iter().map(|named| {
-        let form = Form::of(&named.path, max_shard.is_some())?;
+        let form = Form::of(&named.path, shards)?;
         Ok(Output { named: named.clone(), form })
     });
     Ok(Place { outputs: outputs.collect::<Result<_, FormatError>>()?, backup: None })

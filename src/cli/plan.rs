@@ -76,7 +76,7 @@ pub(super) fn show(args: &PlanArgs, form: Form, terminal: &Terminal) -> Result<E
 }
 
 /// A plan for machines.
-fn to_json(prepared: &Prepared) -> Value {
+pub(super) fn to_json(prepared: &Prepared) -> Value {
     let Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, .. } = prepared;
     let plans = match outcome {
         Outcome::Plans(plans) => plans,

@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::quantity::counted;
 
 use super::bar::Bar;
-use super::migrate::refused;
+use super::carry::refused;
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal};
 

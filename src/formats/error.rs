@@ -339,7 +339,8 @@ impl FormatError {
             FormatError::Shards { problem, .. } => problem.help(),
             FormatError::SharedKey { .. } => Some(
                 "shards share no key; to join what several files hold under one key, give each a name, as in \
-                 `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules"
+                 `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules; to migrate each file \
+                 by itself, write `--out-dir DIR`"
                     .to_owned(),
             ),
             FormatError::DictsOverlap { first, overlap, .. } => Some(overlap.help(first)),

@@ -218,7 +218,7 @@ fn sums(prepared: &Prepared, plans: &[Plan]) -> Result<String, Failure> {
     let mut text = String::new();
     let several = plans.len() > 1;
     let failed = |error: apply::ApplyError| {
-        let (exit, diagnostic) = crate::cli::migrate::refused(&error);
+        let (exit, diagnostic) = crate::cli::carry::refused(&error);
         Failure { exit, diagnostics: vec![diagnostic], sources: prepared.sources.clone() }
     };
     let mut add = |at: &str, digest: apply::TensorDigest| {
