@@ -6,8 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, printable};
-use crate::formats::load_error::LoadError;
-use crate::keyset::{Difference, KeySet, Shown, moved_prefix};
+use crate::keyset::{Difference, Shown, moved_prefix};
 use crate::quantity::counted;
 
 use super::target::load_keyset;
@@ -54,8 +53,7 @@ fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         (Some(model), _) => (load_keyset(model, args.model_at.as_deref())?, 0),
         (None, Some(error)) => {
             let found = load_error::read(error)?;
-            check(&found, &checkpoint)?;
-            (found.model_keys(&checkpoint, &load_error::name(error)), found.unnamed)
+            (load_error::model_keys(&found, &checkpoint, error)?, found.unnamed)
         }
         (None, None) => {
             return Err(Failure::new(Exit::Usage, Diagnostic::error("usage", "a model is needed")));
@@ -83,26 +81,6 @@ fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         terminal.print(&text)?;
     }
     Ok(if difference.is_empty() { Exit::Done } else { Exit::Different })
-}
-
-/// Checks that the text is about this checkpoint.
-///
-/// # Errors
-/// Where it calls keys unexpected that the checkpoint does not have, or missing that it has.
-fn check(error: &LoadError, checkpoint: &KeySet) -> Result<(), Failure> {
-    let absent = error.unexpected.iter().find(|key| checkpoint.get(key).is_none());
-    let present = error.missing.iter().find(|key| checkpoint.get(key).is_some());
-    let message = match (absent, present) {
-        (Some(key), _) => {
-            format!("the error calls `{key}` unexpected, and `{}` does not have it", checkpoint.origin)
-        }
-        (_, Some(key)) => format!("the error calls `{key}` missing, and `{}` has it", checkpoint.origin),
-        _ => return Ok(()),
-    };
-    let diagnostic = Diagnostic::error("other-load-error", message)
-        .note("the script that loads may change keys before it does, or the error is of another file")
-        .help("save what is given to `load_state_dict`, and compare that");
-    Err(Failure::new(Exit::Different, diagnostic))
 }
 
 /// What to do next, as text.

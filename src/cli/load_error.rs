@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::diagnostic::Diagnostic;
 use crate::formats::FormatError;
 use crate::formats::load_error::{self, LoadError};
+use crate::keyset::KeySet;
 
 use super::{Exit, Failure};
 
@@ -42,6 +43,35 @@ pub(super) fn find(path: &Path) -> Result<Option<LoadError>, Failure> {
 }
 
 /// What a text is called.
-pub(super) fn name(path: &Path) -> String {
+fn name(path: &Path) -> String {
     if path.as_os_str() == "-" { "the pasted error".to_owned() } else { path.display().to_string() }
+}
+
+/// The keys of the model by a text that is about this checkpoint.
+///
+/// # Errors
+/// Where it calls keys unexpected that the checkpoint does not have, or missing that it has.
+pub(super) fn model_keys(error: &LoadError, checkpoint: &KeySet, path: &Path) -> Result<KeySet, Failure> {
+    check(error, checkpoint)?;
+    Ok(error.model_keys(checkpoint, &name(path)))
+}
+
+/// Checks that the text is about this checkpoint.
+///
+/// # Errors
+/// Where it calls keys unexpected that the checkpoint does not have, or missing that it has.
+fn check(error: &LoadError, checkpoint: &KeySet) -> Result<(), Failure> {
+    let absent = error.unexpected.iter().find(|key| checkpoint.get(key).is_none());
+    let present = error.missing.iter().find(|key| checkpoint.get(key).is_some());
+    let message = match (absent, present) {
+        (Some(key), _) => {
+            format!("the error calls `{key}` unexpected, and `{}` does not have it", checkpoint.origin)
+        }
+        (_, Some(key)) => format!("the error calls `{key}` missing, and `{}` has it", checkpoint.origin),
+        _ => return Ok(()),
+    };
+    let diagnostic = Diagnostic::error("other-load-error", message)
+        .note("the script that loads may change keys before it does, or the error is of another file")
+        .help("save what is given to `load_state_dict`, and compare that");
+    Err(Failure::new(Exit::Different, diagnostic))
 }

@@ -96,7 +96,7 @@ fn keyset(path: &Path, source: &KeySet) -> Result<KeySet, Failure> {
             let help = "a target must be whole: take the text from where it was raised, or `migrate keys` of the model";
             Err(Failure::new(Exit::Usage, Diagnostic::error("no-load-error", message).help(help)))
         }
-        Some(found) => Ok(found.model_keys(source, &path.display().to_string())),
+        Some(found) => load_error::model_keys(&found, source, path),
         None => loaded,
     }
 }

@@ -102,6 +102,8 @@ fn a_prefix_is_proposed_and_what_is_cut_or_foreign_is_said() {
     assert!(ran.exit == 2 && ran.stderr.contains("error[no-load-error]"), "{}", ran.stderr);
     let foreign = told("Unexpected key(s) in state_dict: \"b\". ");
     assert!(foreign.exit == 1 && foreign.stderr.contains("error[other-load-error]"), "{foreign:?}");
+    let ran = folder.run(&["plan", "--rules", "r.rules", "old.safetensors", "--target", "err.txt"]);
+    assert!(ran.exit == 1 && ran.stderr.contains("error[other-load-error]"), "{}", ran.stderr);
     let none = told("no such file");
     assert!(none.exit == 2 && none.stderr.contains("error[no-load-error]"), "{none:?}");
 }
