@@ -47,8 +47,8 @@ impl Layout {
         self.strides[dim] = -self.strides[dim];
     }
 
-    /// The view as runs, the trailing dims joined as far as they lie side by side.
-    pub fn runs(&self) -> Runs {
+    /// The dims, extent and stride, joined as far as they step as one; those of one element are left out.
+    pub fn joined(&self) -> Vec<(u64, i64)> {
         let mut dims: Vec<(u64, i64)> = Vec::new();
         for (&size, &stride) in self.shape.iter().zip(&self.strides) {
             if size == 1 {
@@ -63,6 +63,12 @@ impl Layout {
                 _ => dims.push((size, stride)),
             }
         }
+        dims
+    }
+
+    /// The view as runs, the trailing dims joined as far as they lie side by side.
+    pub fn runs(&self) -> Runs {
+        let mut dims = self.joined();
         let len = match dims.last() {
             Some(&(size, 1)) => {
                 dims.pop();
@@ -71,19 +77,6 @@ impl Layout {
             _ => 1,
         };
         Runs { outer: dims, len, offset: self.offset }
-    }
-
-    /// The base elements from the first to behind the last that the view can reach.
-    pub fn reach(&self) -> (u64, u64) {
-        if self.shape.contains(&0) {
-            return (self.offset, self.offset);
-        }
-        let (mut first, mut last) = (self.offset, self.offset);
-        for (&size, &stride) in self.shape.iter().zip(&self.strides) {
-            let end = if stride < 0 { &mut first } else { &mut last };
-            *end = step(*end, size - 1, stride);
-        }
-        (first, last + 1)
     }
 }
 
@@ -159,7 +152,6 @@ mod tests {
         let mut layout = Layout::contiguous(&[2, 3]);
         layout.permute(&[1, 0]);
         assert_eq!(elements(&layout), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(layout.reach(), (0, 6));
     }
 
     #[test]
@@ -167,7 +159,6 @@ mod tests {
         let mut layout = Layout::contiguous(&[2, 3]);
         layout.flip(1);
         assert_eq!(elements(&layout), [2, 1, 0, 5, 4, 3]);
-        assert_eq!(layout.reach(), (0, 6));
         layout.flip(1);
         assert!(layout.is_contiguous());
         layout.flip(0);
@@ -180,6 +171,5 @@ mod tests {
         assert!(elements(&Layout::contiguous(&[0, 3])).is_empty());
         let expanded = Layout { shape: vec![3], strides: vec![0], offset: 5 };
         assert_eq!(elements(&expanded), [5, 5, 5]);
-        assert_eq!(expanded.reach(), (5, 6));
     }
 }

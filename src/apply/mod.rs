@@ -9,6 +9,7 @@ mod compute;
 mod digest;
 mod error;
 mod fill;
+mod gather;
 mod interpolate;
 mod layout;
 mod map;

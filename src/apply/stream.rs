@@ -1,21 +1,20 @@
 //! Expressions as streams of bytes: made while they are written, in bounded pieces.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use super::cast::{Cast, OutOfRange};
 use super::error::ApplyError;
 use super::fill;
-use super::layout::{self, Layout};
+use super::gather::gather;
+use super::layout::{self, Layout, Runs};
 use super::map::{Arithmetic, Map};
 use super::whole::Whole;
-use crate::formats::{EntryData, Extent, FormatError, Produce, Sink, StateDict};
+use crate::formats::{EntryData, Extent, FormatError, Pieces, Produce, ReadElements, StateDict};
 use crate::plan::{Arena, ExprId, NodeKind};
 use crate::rules::op::{FillValue, TensorOp};
 use crate::tensor::{Dtype, Shape, TensorSpec};
 
-/// How many bytes are computed at a time.
-const PIECE: usize = 1 << 20;
-/// Runs shorter than this are gathered in memory instead of being moved one by one.
+/// Runs shorter than this are gathered in memory instead of being read one by one.
 const SHORT_RUN: u64 = 4096;
 
 /// A tensor as a view of a linear base.
@@ -27,8 +26,6 @@ pub(super) struct Stream {
     itemsize: u64,
     base: Base,
     layout: Layout,
-    /// The base's bytes that the layout reaches, once short runs have been gathered from them.
-    gathered: OnceCell<Vec<u8>>,
 }
 
 /// A linear run of elements.
@@ -44,7 +41,7 @@ enum Base {
     Concat { parts: Vec<(Stream, u64)>, period: u64 },
     /// An operation on whole tensors, worked out when it is first read. The shape is that of its result,
     /// whatever view the layout makes of it.
-    Whole { whole: Whole, operands: Vec<Stream>, shape: Shape, result: OnceCell<Vec<u8>> },
+    Whole { whole: Whole, operands: Vec<Stream>, shape: Shape, result: OnceLock<Vec<u8>> },
     /// A tensor from nothing, of this shape.
     Fill(FillValue, Shape),
 }
@@ -154,7 +151,7 @@ impl Stream {
         let layout =
             Layout { shape: tensor.spec.shape.clone(), strides: layout::signed(&tensor.strides), offset: 0 };
         let (base, spec) = (Base::Stored(extent), tensor.spec.clone());
-        Ok(Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() })
+        Ok(Stream { key: key.to_owned(), spec, itemsize, base, layout })
     }
 
     fn mapped(stream: Stream, map: Option<Map>, key: &str, spec: TensorSpec) -> Result<Stream, ApplyError> {
@@ -165,13 +162,13 @@ impl Stream {
     }
 
     fn whole(whole: Whole, operands: Vec<Stream>, key: &str, spec: TensorSpec) -> Stream {
-        let (shape, result) = (spec.shape.clone(), OnceCell::new());
+        let (shape, result) = (spec.shape.clone(), OnceLock::new());
         Stream::over(Base::Whole { whole, operands, shape, result }, key, spec)
     }
 
     fn over(base: Base, key: &str, spec: TensorSpec) -> Stream {
         let (layout, itemsize) = (Layout::contiguous(&spec.shape), spec.dtype.bytes().unwrap_or(1));
-        Stream { key: key.to_owned(), spec, itemsize, base, layout, gathered: OnceCell::new() }
+        Stream { key: key.to_owned(), spec, itemsize, base, layout }
     }
 
     /// The key that errors name.
@@ -194,67 +191,14 @@ impl Stream {
         self.spec.dtype
     }
 
-    /// Hands the elements `start..start + len` to the sink.
-    fn emit(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        let runs = self.layout.runs();
-        if runs.len.min(len) * self.itemsize < SHORT_RUN && runs.len < len {
-            return self.in_pieces(start, len, sink);
-        }
-        runs.pieces(start, len, |at, count| self.emit_base(at, count, sink))
-    }
-
-    /// Hands the base's elements `start..start + len` to the sink.
-    fn emit_base(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        match &self.base {
-            Base::Stored(extent) => sink.extent(&self.part(extent, start, len)?),
-            Base::Tensor(stream) => stream.emit(start, len, sink),
-            Base::Concat { parts, period } => {
-                concat(parts, *period, start, len, |part, at, count| part.emit(at, count, sink))
-            }
-            Base::Map(..) | Base::Fill(..) | Base::Whole { .. } => {
-                let most = (PIECE as u64 / self.itemsize).max(1);
-                let mut buffer = Vec::new();
-                let mut at = start;
-                while at < start + len {
-                    let count = most.min(start + len - at);
-                    buffer.resize(bytes(count, self.itemsize), 0);
-                    self.read_base(at, &mut buffer)?;
-                    sink.bytes(&buffer)?;
-                    at += count;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Hands elements to the sink through a buffer.
-    fn in_pieces(&self, start: u64, len: u64, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        let most = (PIECE as u64 / self.itemsize).max(1);
-        let mut buffer = vec![0; bytes(most.min(len), self.itemsize)];
-        let mut at = start;
-        while at < start + len {
-            let count = most.min(start + len - at);
-            let piece = &mut buffer[..bytes(count, self.itemsize)];
-            self.read(at, piece)?;
-            sink.bytes(piece)?;
-            at += count;
-        }
-        Ok(())
-    }
-
     /// Fills `out` with elements from `start` on.
     pub fn read(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
         let runs = self.layout.runs();
         let len = out.len() as u64 / self.itemsize;
         let mut filled = 0;
-        if runs.len * self.itemsize < SHORT_RUN && runs.len < self.count() {
-            let (first, _) = self.layout.reach();
-            let gathered = self.gathered()?;
-            return runs.pieces(start, len, |at, count| {
-                let (from, size) = (bytes(at - first, self.itemsize), bytes(count, self.itemsize));
-                out[filled..filled + size].copy_from_slice(&gathered[from..from + size]);
-                filled += size;
-                Ok(())
+        if self.is_scattered(&runs) {
+            return gather(&self.layout, self.itemsize, start, out, &mut |at, bytes| {
+                self.read_base(at, bytes)
             });
         }
         runs.pieces(start, len, |at, count| {
@@ -265,15 +209,9 @@ impl Stream {
         })
     }
 
-    /// The base's bytes that the layout reaches, held while this tensor is written.
-    fn gathered(&self) -> Result<&[u8], FormatError> {
-        if let Some(gathered) = self.gathered.get() {
-            return Ok(gathered);
-        }
-        let (first, end) = self.layout.reach();
-        let mut buffer = vec![0; bytes(end - first, self.itemsize)];
-        self.read_base(first, &mut buffer)?;
-        Ok(self.gathered.get_or_init(|| buffer))
+    /// Whether the view is of runs too short to be read one by one.
+    fn is_scattered(&self, runs: &Runs) -> bool {
+        runs.len * self.itemsize < SHORT_RUN && runs.len < self.count()
     }
 
     fn read_base(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
@@ -341,9 +279,46 @@ impl Produce for Stream {
         &self.spec
     }
 
-    fn produce(&self, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        // What is gathered and worked out goes when the tensor is written: an output has many.
-        self.clone().emit(0, self.count(), sink)
+    fn at_rest(&self) -> Option<Extent> {
+        match &self.base {
+            Base::Stored(extent) if self.layout.is_contiguous() => {
+                self.part(extent, self.layout.offset, self.count()).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn pieces(&self) -> Pieces {
+        let inner = match &self.base {
+            Base::Stored(_) | Base::Fill(..) => Pieces::Any,
+            Base::Tensor(stream) | Base::Map(stream, _) => stream.pieces(),
+            Base::Concat { parts, .. } => {
+                parts.iter().map(|(part, _)| part.pieces()).max().unwrap_or(Pieces::Any)
+            }
+            Base::Whole { .. } => Pieces::InOrder,
+        };
+        let own = if self.is_scattered(&self.layout.runs()) { Pieces::Large } else { Pieces::Any };
+        inner.max(own)
+    }
+
+    fn reader(&self) -> Box<dyn ReadElements + '_> {
+        match self.pieces() {
+            // What is worked out goes when the tensor is written: an output has many.
+            Pieces::InOrder => Box::new(self.clone()),
+            Pieces::Any | Pieces::Large => Box::new(self),
+        }
+    }
+}
+
+impl ReadElements for Stream {
+    fn read(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        self.read(start, out)
+    }
+}
+
+impl ReadElements for &Stream {
+    fn read(&self, start: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        Stream::read(self, start, out)
     }
 }
 

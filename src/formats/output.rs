@@ -1,43 +1,54 @@
-//! The file that is being written: one position, a buffer for small pieces, the kernel for large ones.
+//! The file that is being written: first a layout of what lies where, then all of it moved at once.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 
-use rustix::io::Errno;
+use super::mover::{self, Moved};
+use super::{Extent, FormatError, Produce, Progress};
 
-use super::{Extent, FormatError, Progress};
-
-/// How much is read, hashed and written at a time.
-pub(super) const CHUNK: usize = 1 << 20;
-
-/// From this size on the kernel copies an extent; below it a trip through the buffer is cheaper.
-const KERNEL_COPY: u64 = 64 << 10;
-
-/// A file written from start to end.
+/// A file that is laid out from start to end and then moved into.
 pub(super) struct OutputFile<'a> {
     path: &'a Path,
     file: &'a File,
-    pending: Vec<u8>,
-    chunk: Vec<u8>,
-    position: u64,
     progress: &'a dyn Progress,
-    /// Whether the kernel has not yet refused to copy between the files at hand.
-    kernel_copies: bool,
+    pieces: Vec<Piece<'a>>,
+    /// The bytes that were at hand, one piece behind the other.
+    texts: Vec<u8>,
+    end: u64,
+    sums: usize,
 }
+
+/// A range of the file.
+pub(super) struct Piece<'a> {
+    /// Where it begins in the file.
+    pub(super) at: u64,
+    /// Its length in bytes.
+    pub(super) len: u64,
+    /// Where its bytes come from.
+    pub(super) content: PieceContent<'a>,
+    /// The sum that its bytes are added to.
+    pub(super) sum: Option<Sum>,
+}
+
+/// Where the bytes of a piece come from.
+pub(super) enum PieceContent<'a> {
+    /// They were at hand: a range of the texts.
+    Text(Range<usize>),
+    /// They lie in an input file.
+    Extent(Extent),
+    /// They are made.
+    Tensor(&'a dyn Produce),
+}
+
+/// The number of a CRC-32 that is computed while bytes are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sum(pub(super) usize);
 
 impl<'a> OutputFile<'a> {
     /// Starts at the beginning of an empty file; `path` is what errors name.
     pub(super) fn new(path: &'a Path, file: &'a File, progress: &'a dyn Progress) -> Self {
-        OutputFile {
-            path,
-            file,
-            pending: Vec::with_capacity(CHUNK),
-            chunk: Vec::new(),
-            position: 0,
-            progress,
-            kernel_copies: true,
-        }
+        OutputFile { path, file, progress, pieces: Vec::new(), texts: Vec::new(), end: 0, sums: 0 }
     }
 
     /// The output as the user named it.
@@ -45,101 +56,104 @@ impl<'a> OutputFile<'a> {
         self.path
     }
 
-    /// How many bytes the file holds, with those that are still in the buffer.
+    /// How many bytes have been laid out.
     pub(super) fn position(&self) -> u64 {
-        self.position
+        self.end
     }
 
-    /// Writes bytes.
-    ///
-    /// # Errors
-    /// Where the system refuses.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
-        if self.pending.len() + bytes.len() > CHUNK {
-            self.flush()?;
+    /// Lays out bytes that are at hand.
+    pub(super) fn text(&mut self, bytes: &[u8]) {
+        let begin = self.texts.len();
+        self.texts.extend_from_slice(bytes);
+        let end = self.texts.len();
+        match self.pieces.last_mut() {
+            Some(Piece { content: PieceContent::Text(range), len, .. }) => {
+                range.end = end;
+                *len += bytes.len() as u64;
+                self.end += bytes.len() as u64;
+            }
+            _ => self.push(PieceContent::Text(begin..end), bytes.len() as u64, None),
         }
-        if bytes.len() >= CHUNK {
-            self.file.write_all(bytes).map_err(|source| FormatError::io(self.path, "write", source))?;
-        } else {
-            self.pending.extend_from_slice(bytes);
-        }
-        self.advance(bytes.len() as u64);
-        Ok(())
     }
 
-    /// Writes the bytes of an extent, moved by the kernel where it can.
-    ///
-    /// # Errors
-    /// Where reading or writing fails.
-    pub(super) fn copy(&mut self, extent: &Extent) -> Result<(), FormatError> {
-        let mut done = 0;
-        if extent.len >= KERNEL_COPY && self.kernel_copies {
-            self.flush()?;
-            while done < extent.len {
-                let want = usize::try_from((extent.len - done).min(64 << 20)).unwrap_or(CHUNK);
-                let mut from = extent.offset + done;
-                match rustix::fs::copy_file_range(extent.file.file(), Some(&mut from), self.file, None, want)
-                {
-                    Ok(0) => break, // the source ends too early: reading it says so
-                    Ok(moved) => {
-                        done += moved as u64;
-                        self.advance(moved as u64);
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::PERM) => {
-                        self.kernel_copies = false;
-                        break;
-                    }
-                    Err(error) => return Err(FormatError::io(self.path, "write", error.into())),
-                }
+    /// Lays out bytes of an input file.
+    pub(super) fn extent(&mut self, extent: &Extent) {
+        // Tensors that stay neighbours are moved as one.
+        if let Some(Piece { content: PieceContent::Extent(last), len, sum: None, .. }) =
+            self.pieces.last_mut()
+            && std::sync::Arc::ptr_eq(&last.file, &extent.file)
+            && last.offset + last.len == extent.offset
+        {
+            last.len += extent.len;
+            *len += extent.len;
+            self.end += extent.len;
+            return;
+        }
+        self.push(PieceContent::Extent(extent.clone()), extent.len, None);
+    }
+
+    /// Lays out bytes of an input file whose CRC is wanted.
+    pub(super) fn summed_extent(&mut self, extent: &Extent) -> Sum {
+        let sum = self.next_sum();
+        self.push(PieceContent::Extent(extent.clone()), extent.len, Some(sum));
+        sum
+    }
+
+    /// Lays out a tensor of `nbytes` bytes.
+    pub(super) fn tensor(&mut self, tensor: &'a dyn Produce, nbytes: u64) {
+        match tensor.at_rest().filter(|extent| extent.len == nbytes) {
+            Some(extent) => self.extent(&extent),
+            None => self.push(PieceContent::Tensor(tensor), nbytes, None),
+        }
+    }
+
+    /// Lays out a tensor of `nbytes` bytes whose CRC is wanted.
+    pub(super) fn summed_tensor(&mut self, tensor: &'a dyn Produce, nbytes: u64) -> Sum {
+        match tensor.at_rest().filter(|extent| extent.len == nbytes) {
+            Some(extent) => self.summed_extent(&extent),
+            None => {
+                let sum = self.next_sum();
+                self.push(PieceContent::Tensor(tensor), nbytes, Some(sum));
+                sum
             }
         }
-        self.copy_through_memory(extent, done, |_| ())
     }
 
-    /// Writes the bytes of an extent and adds them to a CRC.
+    fn next_sum(&mut self) -> Sum {
+        self.sums += 1;
+        Sum(self.sums - 1)
+    }
+
+    fn push(&mut self, content: PieceContent<'a>, len: u64, sum: Option<Sum>) {
+        if len > 0 {
+            self.pieces.push(Piece { at: self.end, len, content, sum });
+            self.end += len;
+        }
+    }
+
+    /// Moves all that was laid out into the file; says how the bytes came there, and gives the sums.
     ///
     /// # Errors
-    /// Where reading or writing fails.
-    pub(super) fn copy_hashing(
-        &mut self,
-        extent: &Extent,
-        crc: &mut crc32fast::Hasher,
-    ) -> Result<(), FormatError> {
-        self.copy_through_memory(extent, 0, |bytes| crc.update(bytes))
+    /// Where reading, making or writing fails: what failed first in the order of the file.
+    pub(super) fn fill(&self) -> Result<(Moved, Vec<u32>), FormatError> {
+        let job = mover::Move {
+            path: self.path,
+            file: self.file,
+            progress: self.progress,
+            pieces: &self.pieces,
+            texts: &self.texts,
+            end: self.end,
+        };
+        let (moved, sums) = job.run()?;
+        Ok((moved, mover::joined(sums, self.sums)))
     }
 
-    fn copy_through_memory(
-        &mut self,
-        extent: &Extent,
-        mut done: u64,
-        mut see: impl FnMut(&[u8]),
-    ) -> Result<(), FormatError> {
-        let mut chunk = std::mem::take(&mut self.chunk);
-        while done < extent.len {
-            let len = usize::try_from((extent.len - done).min(CHUNK as u64)).unwrap_or(CHUNK);
-            chunk.resize(len, 0);
-            extent.file.read_at(&mut chunk, extent.offset + done)?;
-            see(&chunk);
-            self.write(&chunk)?;
-            done += len as u64;
-        }
-        self.chunk = chunk;
-        Ok(())
-    }
-
-    /// Writes what is in the buffer.
+    /// Writes bytes over a part of the file that was filled, or behind it.
     ///
     /// # Errors
     /// Where the system refuses.
-    pub(super) fn flush(&mut self) -> Result<(), FormatError> {
-        let result: io::Result<()> = self.file.write_all(&self.pending);
-        self.pending.clear();
-        result.map_err(|source| FormatError::io(self.path, "write", source))
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.position += bytes;
-        self.progress.advance(bytes);
+    pub(super) fn amend(&self, at: u64, bytes: &[u8]) -> Result<(), FormatError> {
+        use std::os::unix::fs::FileExt;
+        self.file.write_all_at(bytes, at).map_err(|source| FormatError::io(self.path, "write", source))
     }
 }

@@ -1,16 +1,16 @@
 //! What an output is made of, and how it is written: beside its place first, then into it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::atomic::{AtomicFile, Placement, Replace};
 use super::checkpoint::{Checkpoint, Format};
+use super::mover::Moved;
 use super::optimizer::OutputOptimizer;
 use super::output::OutputFile;
 use super::recording::Recording;
 use super::sharded::StagedShards;
-use super::{FormatError, Produce, Progress, pytorch, safetensors};
+use super::{FormatError, Produce, Progress, Storage, mover, pytorch, safetensors};
 use crate::edit::Edit;
 
 /// One tensor of an output.
@@ -81,6 +81,8 @@ pub struct Output<'a> {
 pub struct Written {
     /// The files: one, or shards in their order and then their index.
     pub files: Vec<WrittenFile>,
+    /// How the bytes of tensors came into them.
+    pub moved: Moved,
 }
 
 impl Written {
@@ -145,8 +147,8 @@ pub fn write(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
 
 /// Writes an output beside its place, so that several can appear together.
 ///
-/// The source's storages are checked against their recorded CRCs at the same time, in a second
-/// thread: a damaged source gives no output.
+/// The source's storages are checked against their recorded CRCs, on the way into the output where they go
+/// there whole: a damaged source gives no output.
 ///
 /// # Errors
 /// Where the format cannot hold the output, the source is damaged, the path is taken, or the system
@@ -157,50 +159,44 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     }
     check_dicts(output, path, output.format == Format::Safetensors)?;
     let file = AtomicFile::create(path)?;
-    let bytes = while_verifying(output.source, path, || {
-        let mut out = OutputFile::new(path, file.file(), output.progress);
-        write_body(output, &mut out)?;
-        Ok(out.position())
-    })?;
-    let files = vec![WrittenFile { path: path.to_owned(), bytes }];
-    Ok(Staged { files: StagedFiles::One(file), written: Written { files } })
+    let mut out = OutputFile::new(path, file.file(), output.progress);
+    let body = write_body(output, &mut out)?;
+    verify_others(output.source, &body.verified, path)?;
+    let files = vec![WrittenFile { path: path.to_owned(), bytes: body.bytes }];
+    let written = Written { files, moved: body.moved };
+    Ok(Staged { files: StagedFiles::One(file), written })
+}
+
+/// What the body of a file came to.
+pub(super) struct Body {
+    /// The length of the file.
+    pub(super) bytes: u64,
+    /// How its bytes came into it.
+    pub(super) moved: Moved,
+    /// The source's storages whose CRCs were compared on the way.
+    pub(super) verified: HashSet<*const Storage>,
 }
 
 /// Lays out and writes a whole file.
-pub(super) fn write_body(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+pub(super) fn write_body<'a>(output: &'a Output<'a>, out: &mut OutputFile<'a>) -> Result<Body, FormatError> {
     match output.format {
-        Format::Safetensors => safetensors::write(output, out)?,
-        Format::TorchZip => pytorch::write(output, out)?,
+        Format::Safetensors => safetensors::write(output, out),
+        Format::TorchZip => pytorch::write(output, out),
     }
-    out.flush()
 }
 
-/// Does `work` while a second thread compares the source's storages with their recorded CRCs; `path` is what
-/// errors of the thread itself name.
-pub(super) fn while_verifying<T>(
+/// Compares the source's storages with their recorded CRCs, but for those that were compared; `path` is what
+/// errors of the threads themselves name.
+pub(super) fn verify_others(
     source: &Checkpoint,
+    verified: &HashSet<*const Storage>,
     path: &Path,
-    work: impl FnOnce() -> Result<T, FormatError>,
-) -> Result<T, FormatError> {
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let check = || source.documents().try_for_each(|document| document.verify(&stop));
-        let verifier = source.documents().next().map(|_| scope.spawn(check));
-        let done = work();
-        if done.is_err() {
-            stop.store(true, Ordering::Relaxed);
-        }
-        let verified = verifier.map(std::thread::ScopedJoinHandle::join);
-        let done = done?;
-        match verified {
-            None => {}
-            Some(Ok(result)) => result?,
-            Some(Err(_)) => {
-                let what = "checking the source failed".to_owned();
-                return Err(FormatError::Output { path: path.to_owned(), what });
-            }
-        }
-        Ok(done)
+) -> Result<(), FormatError> {
+    let storages = source.documents().flat_map(|document| document.recorded_storages());
+    let left: Vec<_> =
+        storages.filter(|recorded| !verified.contains(&std::ptr::from_ref(recorded.storage))).collect();
+    mover::in_threads(left.len(), path, |index, buffer| {
+        left.get(index).map_or(Ok(()), |recorded| recorded.verify(buffer))
     })
 }
 

@@ -6,24 +6,45 @@
 //! deviate. All of it was compared byte for byte with files of torch 2.11.
 
 use super::super::FormatError;
-use super::super::output::OutputFile;
+use super::super::mover::Moved;
+use super::super::output::{OutputFile, Sum};
 
 const ALIGNMENT: u64 = 64;
 const LARGE: u64 = 0xFFFF_FFFF;
 
-/// A record that has been written.
-struct Written {
+/// A record that has been laid out.
+struct Record {
     name: String,
-    crc: u32,
+    crc: Crc,
     size: u64,
     offset: u64,
+    /// Where its descriptor lies, where it has one.
+    descriptor: u64,
+}
+
+/// The CRC-32 of a record.
+#[derive(Clone, Copy)]
+pub(super) enum Crc {
+    /// It is known: the bytes are at hand, or the source records it.
+    Known(u32),
+    /// It is computed while the bytes are moved.
+    Computed(Sum),
+}
+
+impl Crc {
+    fn value(self, sums: &[u32]) -> u32 {
+        match self {
+            Crc::Known(crc) => crc,
+            Crc::Computed(sum) => sums.get(sum.0).copied().unwrap_or_default(),
+        }
+    }
 }
 
 /// An archive under construction.
 pub(super) struct ArchiveWriter<'o, 'f> {
     out: &'o mut OutputFile<'f>,
     root: String,
-    records: Vec<Written>,
+    records: Vec<Record>,
 }
 
 impl<'o, 'f> ArchiveWriter<'o, 'f> {
@@ -32,26 +53,26 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
         ArchiveWriter { out, root: root.to_owned(), records: Vec::new() }
     }
 
-    /// Writes a record whose bytes are at hand.
+    /// Lays out a record whose bytes are at hand.
     ///
     /// # Errors
-    /// Where writing fails.
+    /// Where its name is too long.
     pub(super) fn record(&mut self, name: &str, bytes: &[u8]) -> Result<(), FormatError> {
-        self.stream(name, bytes.len() as u64, |out| {
-            out.write(bytes)?;
-            Ok(crc32fast::hash(bytes))
+        self.body(name, bytes.len() as u64, |out| {
+            out.text(bytes);
+            Crc::Known(crc32fast::hash(bytes))
         })
     }
 
-    /// Writes a record of `size` bytes that `fill` writes; `fill` returns their CRC.
+    /// Lays out a record of `size` bytes that `lay` lays out.
     ///
     /// # Errors
-    /// Where writing fails, or `fill` does not write `size` bytes.
-    pub(super) fn stream(
+    /// Where its name is too long, or `lay` does not lay out `size` bytes.
+    pub(super) fn body(
         &mut self,
         name: &str,
         size: u64,
-        fill: impl FnOnce(&mut OutputFile<'f>) -> Result<u32, FormatError>,
+        lay: impl FnOnce(&mut OutputFile<'f>) -> Crc,
     ) -> Result<(), FormatError> {
         let full = format!("{}/{name}", self.root);
         let offset = self.out.position();
@@ -77,36 +98,48 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
         header.extend(low16(extra.len() as u64).to_le_bytes());
         header.extend(full.as_bytes());
         header.extend(&extra);
-        self.out.write(&header)?;
+        self.out.text(&header);
 
         let begin = self.out.position();
-        let crc = fill(self.out)?;
+        let crc = lay(self.out);
         if self.out.position() - begin != size {
             return Err(self.wrong(&format!("entry `{full}` has another size than announced")));
         }
+        let record = Record { name: full, crc, size, offset, descriptor: self.out.position() };
         if size > 0 {
-            let mut descriptor = Vec::with_capacity(24);
-            descriptor.extend(0x0807_4b50_u32.to_le_bytes());
-            descriptor.extend(crc.to_le_bytes());
-            for _ in 0..2 {
-                if size >= LARGE || offset >= LARGE {
-                    descriptor.extend(size.to_le_bytes());
-                } else {
-                    descriptor.extend(low32(size).to_le_bytes());
-                }
-            }
-            self.out.write(&descriptor)?;
+            // A sum that is not known yet is written over this one.
+            let known = match crc {
+                Crc::Known(crc) => crc,
+                Crc::Computed(_) => 0,
+            };
+            self.out.text(&record.descriptor(known));
         }
-        self.records.push(Written { name: full, crc, size, offset });
+        self.records.push(record);
         Ok(())
     }
 
-    /// Writes the central directory and the end records: zip64 ones always, as torch has them.
+    /// Moves all records into the file, and writes the central directory and the end records behind them: zip64
+    /// ones always, as torch has them. Returns how the bytes were moved, the sums that were computed, and the
+    /// length of the file.
     ///
     /// # Errors
-    /// Where writing fails.
-    pub(super) fn finish(self) -> Result<(), FormatError> {
+    /// Where reading or writing fails.
+    pub(super) fn finish(self) -> Result<(Moved, Vec<u32>, u64), FormatError> {
+        let (moved, sums) = self.out.fill()?;
+        for record in self.records.iter().filter(|record| record.size > 0) {
+            if matches!(record.crc, Crc::Computed(_)) {
+                self.out.amend(record.descriptor, &record.descriptor(record.crc.value(&sums)))?;
+            }
+        }
         let start = self.out.position();
+        let directory = self.directory(start, &sums);
+        self.out.amend(start, &directory)?;
+        Ok((moved, sums, start + directory.len() as u64))
+    }
+
+    /// The central directory and the end records of an archive whose records end at `start`.
+    fn directory(&self, start: u64, sums: &[u32]) -> Vec<u8> {
+        let mut directory = Vec::with_capacity(self.records.len() * 96);
         for record in &self.records {
             let mut extra = Vec::new();
             if record.size >= LARGE || record.offset >= LARGE {
@@ -118,7 +151,7 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
             header.extend([0; 2 + 2]); // versions
             header.extend(flags(record.size).to_le_bytes());
             header.extend([0; 2 + 2 + 2]); // method, time, date
-            header.extend(record.crc.to_le_bytes());
+            header.extend(record.crc.value(sums).to_le_bytes());
             header.extend(low32(record.size).to_le_bytes());
             header.extend(low32(record.size).to_le_bytes());
             header.extend(low16(record.name.len() as u64).to_le_bytes());
@@ -127,9 +160,9 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
             header.extend(low32(record.offset).to_le_bytes());
             header.extend(record.name.as_bytes());
             header.extend(&extra);
-            self.out.write(&header)?;
+            directory.append(&mut header);
         }
-        let end = self.out.position();
+        let end = start + directory.len() as u64;
         let count = self.records.len() as u64;
         let mut tail = Vec::with_capacity(98);
         tail.extend(0x0606_4b50_u32.to_le_bytes());
@@ -151,11 +184,29 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
         tail.extend(low32(end - start).to_le_bytes());
         tail.extend(low32(start).to_le_bytes());
         tail.extend([0; 2]);
-        self.out.write(&tail)
+        directory.append(&mut tail);
+        directory
     }
 
     fn wrong(&self, what: &str) -> FormatError {
         FormatError::Output { path: self.out.path().to_owned(), what: what.to_owned() }
+    }
+}
+
+impl Record {
+    /// The descriptor that follows the data.
+    fn descriptor(&self, crc: u32) -> Vec<u8> {
+        let mut descriptor = Vec::with_capacity(24);
+        descriptor.extend(0x0807_4b50_u32.to_le_bytes());
+        descriptor.extend(crc.to_le_bytes());
+        for _ in 0..2 {
+            if self.size >= LARGE || self.offset >= LARGE {
+                descriptor.extend(self.size.to_le_bytes());
+            } else {
+                descriptor.extend(low32(self.size).to_le_bytes());
+            }
+        }
+        descriptor
     }
 }
 

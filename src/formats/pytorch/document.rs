@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use indexmap::IndexMap;
 
@@ -17,6 +16,7 @@ use super::opcode::{self, *};
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
+use crate::formats::mover::WINDOW;
 use crate::formats::{
     Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
 };
@@ -311,34 +311,53 @@ impl Document {
         String::from_utf8(bytes).ok()
     }
 
-    /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.
+    /// The storages that it names.
+    pub(in crate::formats) fn recorded_storages(&self) -> impl Iterator<Item = RecordedStorage<'_>> {
+        self.storages.iter().map(|(key, storage)| RecordedStorage { document: self, key, storage })
+    }
+
+    /// Compares the CRC of a record's bytes with the recorded one, where there is one.
     ///
     /// # Errors
-    /// [`FormatError::Crc`] for the first that differs.
-    pub(in crate::formats) fn verify(&self, stop: &AtomicBool) -> Result<(), FormatError> {
-        let mut buffer = vec![0; crate::formats::output::CHUNK];
-        for (key, storage) in &self.storages {
-            let Some(recorded) = storage.crc else { continue };
-            let extent = &storage.extent;
-            let mut hasher = crc32fast::Hasher::new();
-            let mut done = 0;
-            while done < extent.len {
-                if stop.load(Ordering::Relaxed) {
-                    return Ok(());
-                }
-                let len =
-                    usize::try_from((extent.len - done).min(buffer.len() as u64)).unwrap_or(buffer.len());
-                extent.file.read_at(&mut buffer[..len], extent.offset + done)?;
-                hasher.update(&buffer[..len]);
-                done += len as u64;
-            }
-            let found = hasher.finalize();
-            if found != recorded {
+    /// [`FormatError::Crc`] where they differ.
+    pub(super) fn compare(&self, name: &str, record: &Storage, found: u32) -> Result<(), FormatError> {
+        match record.crc {
+            Some(recorded) if recorded != found => {
                 let root = self.archive.as_ref().map_or("", |archive| &archive.root_folder);
-                let entry = format!("{root}/data/{key}");
-                return Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found });
+                let entry = format!("{root}/{name}");
+                Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found })
             }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+}
+
+/// A storage and the file that it is of.
+pub(in crate::formats) struct RecordedStorage<'a> {
+    document: &'a Document,
+    key: &'a str,
+    pub(in crate::formats) storage: &'a Storage,
+}
+
+impl RecordedStorage<'_> {
+    /// Compares the storage's bytes with the CRC that the archive records; `buffer` is room for them.
+    ///
+    /// # Errors
+    /// [`FormatError::Crc`] where they differ, and where reading fails.
+    pub(in crate::formats) fn verify(&self, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
+        if self.storage.crc.is_none() {
+            return Ok(());
+        }
+        let extent = &self.storage.extent;
+        let mut hasher = crc32fast::Hasher::new();
+        let mut done = 0;
+        while done < extent.len {
+            let len = (extent.len - done).min(WINDOW);
+            buffer.resize(usize::try_from(len).unwrap_or_default(), 0);
+            extent.file.read_at(buffer, extent.offset + done)?;
+            hasher.update(buffer);
+            done += len;
+        }
+        self.document.compare(&format!("data/{}", self.key), self.storage, hasher.finalize())
     }
 }

@@ -26,7 +26,6 @@ pub(super) enum Bytes<'a> {
 pub(super) struct NewStorage<'a> {
     pub(super) bytes: Bytes<'a>,
     pub(super) nbytes: u64,
-    pub(super) key: String,
 }
 
 /// A graph that says what the output says.
@@ -321,7 +320,7 @@ impl<'a> Editor<'a, '_> {
         let (Some((node, storage)), Some(nbytes)) = (built, spec.nbytes()) else {
             return Err(self.wrong(format!("torch has no tensor of {spec} for `{}`", tensor.key)));
         };
-        self.new.insert(storage, NewStorage { bytes, nbytes, key: tensor.key.clone() });
+        self.new.insert(storage, NewStorage { bytes, nbytes });
         Ok(node)
     }
 

@@ -332,8 +332,7 @@ impl<'a> Writer<'_, 'a, '_> {
                     own.name, param.name
                 )));
             };
-            let key = format!("{} of {}", own.name, param.name);
-            self.new.insert(storage, NewStorage { bytes: Bytes::Produce(*tensor), nbytes, key });
+            self.new.insert(storage, NewStorage { bytes: Bytes::Produce(*tensor), nbytes });
             values.push(ValueNodes { value: node, ..own.clone() });
         }
         Ok(Some(values))

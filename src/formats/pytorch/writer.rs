@@ -5,16 +5,16 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 
-use super::archive_writer::ArchiveWriter;
+use super::archive_writer::{ArchiveWriter, Crc};
 use super::build::Builder;
 use super::document::{ArchiveLayout, Document, RECORD};
 use super::edit::{self, Bytes, Edited, NewStorage};
 use super::emit::{self, Emission};
 use super::graph::{Graph, NodeId};
 use super::tensors;
-use crate::formats::output::OutputFile;
-use crate::formats::write::Output;
-use crate::formats::{Extent, FormatError, Recording, Sink, Storage};
+use crate::formats::output::{OutputFile, Sum};
+use crate::formats::write::{Body, Output};
+use crate::formats::{FormatError, Recording, Storage};
 
 /// Writes a torch file.
 ///
@@ -22,7 +22,10 @@ use crate::formats::{Extent, FormatError, Recording, Sink, Storage};
 ///
 /// # Errors
 /// Where the output asks for what does not go together, the source is damaged, or the system refuses.
-pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+pub(in crate::formats) fn write<'a>(
+    output: &'a Output<'a>,
+    out: &mut OutputFile<'a>,
+) -> Result<Body, FormatError> {
     let path = out.path();
     if let Some(document) = output.source.document.as_deref()
         && let Some(archive) = document.archive.as_ref().filter(|archive| archive.is_torchs)
@@ -52,65 +55,80 @@ fn write_again(
     document: &Document,
     layout: &ArchiveLayout,
     out: &mut OutputFile<'_>,
-) -> Result<(), FormatError> {
+) -> Result<Body, FormatError> {
     let emission = emit(&document.graph, out.path())?;
-    let mut archive = ArchiveWriter::new(out, &layout.root_folder);
+    let mut archive = Copies::new(out, &layout.root_folder);
     for name in &layout.records {
         if name == "data.pkl" {
-            archive.record(name, &emission.bytes)?;
+            archive.writer.record(name, &emission.bytes)?;
         } else if let Some(record) = layout.side_records.get(name) {
-            write_record(&mut archive, document, name, record)?;
+            archive.copy(name, document, name, record)?;
         } else if let Some(storage) = name.strip_prefix("data/").and_then(|key| document.storages.get(key)) {
-            write_storage(&mut archive, name, storage)?;
+            archive.copy(name, document, name, storage)?;
         }
     }
     archive.finish()
 }
 
-/// A storage as it is; its recorded CRC is being verified in another thread.
-fn write_storage(
-    archive: &mut ArchiveWriter<'_, '_>,
-    name: &str,
-    storage: &Storage,
-) -> Result<(), FormatError> {
-    archive.stream(name, storage.extent.len, |out| match storage.crc {
-        Some(crc) => {
-            out.copy(&storage.extent)?;
-            Ok(crc)
-        }
-        None => {
-            let mut crc = crc32fast::Hasher::new();
-            out.copy_hashing(&storage.extent, &mut crc)?;
-            Ok(crc.finalize())
-        }
-    })
+/// An archive that takes over records of a source, and compares their bytes with the recorded CRCs on the way.
+struct Copies<'o, 'f, 'd> {
+    writer: ArchiveWriter<'o, 'f>,
+    copied: Vec<Copied<'d>>,
 }
 
-/// A record that is no storage the pickle names: its CRC is compared here.
-fn write_record(
-    archive: &mut ArchiveWriter<'_, '_>,
-    document: &Document,
-    name: &str,
-    record: &Storage,
-) -> Result<(), FormatError> {
-    archive.stream(name, record.extent.len, |out| {
-        let mut crc = crc32fast::Hasher::new();
-        out.copy_hashing(&record.extent, &mut crc)?;
-        let found = crc.finalize();
-        match record.crc {
-            Some(recorded) if recorded != found => {
-                let root = document.archive.as_ref().map_or("", |archive| &archive.root_folder);
-                let entry = format!("{root}/{name}");
-                Err(FormatError::Crc { path: document.path.clone(), entry, recorded, found })
-            }
-            _ => Ok(found),
+/// A record that is taken over.
+struct Copied<'d> {
+    document: &'d Document,
+    /// Its name in the source.
+    name: String,
+    record: &'d Storage,
+    sum: Sum,
+}
+
+impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
+    fn new(out: &'o mut OutputFile<'f>, root: &str) -> Self {
+        Copies { writer: ArchiveWriter::new(out, root), copied: Vec::new() }
+    }
+
+    /// Lays out a record of the source under a name of the output.
+    fn copy(
+        &mut self,
+        name: &str,
+        document: &'d Document,
+        source_name: &str,
+        record: &'d Storage,
+    ) -> Result<(), FormatError> {
+        let copied = &mut self.copied;
+        self.writer.body(name, record.extent.len, |out| {
+            let sum = out.summed_extent(&record.extent);
+            copied.push(Copied { document, name: source_name.to_owned(), record, sum });
+            record.crc.map_or(Crc::Computed(sum), Crc::Known)
+        })
+    }
+
+    /// Moves all and completes the archive.
+    ///
+    /// # Errors
+    /// [`FormatError::Crc`] naming a damaged record, and where reading or writing fails.
+    fn finish(self) -> Result<Body, FormatError> {
+        let (moved, sums, bytes) = self.writer.finish()?;
+        let mut verified = HashSet::with_capacity(self.copied.len());
+        for Copied { document, name, record, sum } in self.copied {
+            document.compare(&name, record, sums.get(sum.0).copied().unwrap_or_default())?;
+            verified.insert(std::ptr::from_ref(record));
         }
-    })
+        Ok(Body { bytes, moved, verified })
+    }
 }
 
 /// A storage of the output.
 enum OutStorage<'a> {
-    Kept(std::sync::Arc<Storage>),
+    /// That of the source under this key.
+    Kept {
+        document: &'a Document,
+        key: String,
+        storage: &'a Storage,
+    },
     New(NewStorage<'a>),
 }
 
@@ -118,7 +136,7 @@ enum OutStorage<'a> {
 /// does and as its fake tensors assert.
 fn number_storages<'a>(
     edited: &mut Edited<'a>,
-    document: Option<&Document>,
+    document: Option<&'a Document>,
     path: &Path,
 ) -> Result<(Emission, Vec<OutStorage<'a>>), FormatError> {
     let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
@@ -135,11 +153,11 @@ fn number_storages<'a>(
             continue;
         }
         let key = tensors::storage_id(&edited.graph, id).map_err(wrong)?.key;
-        let storage = document.and_then(|document| document.storages.get(&key));
-        let storage = storage.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
-        let number = *kept.entry(key).or_insert(next);
+        let found = document.and_then(|document| Some((document, document.storages.get(&key)?)));
+        let (document, storage) = found.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
+        let number = *kept.entry(key.clone()).or_insert(next);
         if number == next {
-            storages.push(OutStorage::Kept(storage.clone()));
+            storages.push(OutStorage::Kept { document, key, storage });
         }
         numbers.push((id, number));
     }
@@ -155,32 +173,39 @@ fn number_storages<'a>(
     Ok((emit(&edited.graph, path)?, storages))
 }
 
-fn write_changed(
-    document: Option<&Document>,
+fn write_changed<'a>(
+    document: Option<&'a Document>,
     migration: &Recording,
-    (emission, storages): (&Emission, Vec<OutStorage<'_>>),
-    out: &mut OutputFile<'_>,
-) -> Result<(), FormatError> {
+    (emission, storages): (&Emission, Vec<OutStorage<'a>>),
+    out: &mut OutputFile<'a>,
+) -> Result<Body, FormatError> {
     let path = out.path();
     // A legacy source has no archive: its output is one as torch would make it today.
     let source = document.and_then(|document| Some((document, document.archive.as_ref()?)));
     let root = source.map_or_else(|| root_folder(path), |(_, layout)| layout.root_folder.clone());
     let has = |name: &str| source.is_none_or(|(_, layout)| layout.side_records.contains_key(name));
-    let mut archive = ArchiveWriter::new(out, &root);
-    archive.record("data.pkl", &emission.bytes)?;
+    let mut archive = Copies::new(out, &root);
+    archive.writer.record("data.pkl", &emission.bytes)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
     let own: [(&str, &[u8]); 3] =
         [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];
     for (name, value) in own {
         if has(name) {
-            archive.record(name, value)?;
+            archive.writer.record(name, value)?;
         }
     }
     for (number, storage) in storages.into_iter().enumerate() {
         let name = format!("data/{number}");
         match storage {
-            OutStorage::Kept(storage) => write_storage(&mut archive, &name, &storage)?,
-            OutStorage::New(new) => write_new(&mut archive, &name, &new)?,
+            OutStorage::Kept { document, key, storage } => {
+                archive.copy(&name, document, &format!("data/{key}"), storage)?;
+            }
+            OutStorage::New(new) => archive.writer.body(&name, new.nbytes, |out| {
+                Crc::Computed(match &new.bytes {
+                    Bytes::Produce(tensor) => out.summed_tensor(*tensor, new.nbytes),
+                    Bytes::Extent(extent) => out.summed_extent(extent),
+                })
+            })?,
         }
     }
     let mut written: HashSet<&str> =
@@ -192,55 +217,17 @@ fn write_changed(
         let kept = layout.side_records.iter();
         let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with("data/"));
         for (name, record) in kept {
-            write_record(&mut archive, document, name, record)?;
+            archive.copy(name, document, name, record)?;
         }
     }
     if let Some(migration) = migration.text() {
-        archive.record(RECORD, migration.as_bytes())?;
+        archive.writer.record(RECORD, migration.as_bytes())?;
     }
     match source.and_then(|(document, layout)| Some((document, layout.side_records.get("version")?))) {
-        Some((document, record)) => write_record(&mut archive, document, "version", record)?,
-        None => archive.record("version", b"3\n")?,
+        Some((document, record)) => archive.copy("version", document, "version", record)?,
+        None => archive.writer.record("version", b"3\n")?,
     }
     archive.finish()
-}
-
-fn write_new(
-    archive: &mut ArchiveWriter<'_, '_>,
-    name: &str,
-    new: &NewStorage<'_>,
-) -> Result<(), FormatError> {
-    archive.stream(name, new.nbytes, |out| {
-        let begin = out.position();
-        let path = out.path();
-        let mut body = Body { out, crc: crc32fast::Hasher::new() };
-        match &new.bytes {
-            Bytes::Produce(tensor) => tensor.produce(&mut body)?,
-            Bytes::Extent(extent) => body.extent(extent)?,
-        }
-        if body.out.position() - begin != new.nbytes {
-            let what = format!("`{}` came with another number of bytes than its spec says", new.key);
-            return Err(FormatError::Output { path: path.to_owned(), what });
-        }
-        Ok(body.crc.finalize())
-    })
-}
-
-/// Takes the bytes of a new storage and computes their CRC on the way.
-struct Body<'o, 'f> {
-    out: &'o mut OutputFile<'f>,
-    crc: crc32fast::Hasher,
-}
-
-impl Sink for Body<'_, '_> {
-    fn extent(&mut self, extent: &Extent) -> Result<(), FormatError> {
-        self.out.copy_hashing(extent, &mut self.crc)
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
-        self.crc.update(bytes);
-        self.out.write(bytes)
-    }
 }
 
 /// The root folder that torch takes for a file name: what stands before its last dot, `archive`

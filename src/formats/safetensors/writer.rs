@@ -5,9 +5,10 @@ use std::path::Path;
 
 use super::{MAX_HEADER, to_crate};
 use crate::formats::checkpoint::{EntryData, Format, StateDict};
+use crate::formats::mover::{PAGE, WINDOW};
 use crate::formats::output::OutputFile;
-use crate::formats::write::{Content, Output};
-use crate::formats::{Extent, FormatError, Produce, Recording, Sink};
+use crate::formats::write::{Body, Content, Output};
+use crate::formats::{Extent, FormatError, Produce, Recording};
 use crate::tensor::TensorSpec;
 
 /// What one tensor of the output is made from.
@@ -30,7 +31,10 @@ struct Planned<'a> {
 /// # Errors
 /// Where safetensors cannot hold a tensor or what the source holds besides tensors, and where
 /// reading or writing fails.
-pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -> Result<(), FormatError> {
+pub(in crate::formats) fn write<'a>(
+    output: &'a Output<'a>,
+    out: &mut OutputFile<'a>,
+) -> Result<Body, FormatError> {
     let path = out.path();
     if !output.weights_only && !output.source.others.is_empty() {
         let others = output.source.others.iter().map(|other| other.path.clone()).collect();
@@ -51,7 +55,10 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
         end = end.checked_add(tensor.nbytes).ok_or_else(|| too_large(path, tensor.key))?;
         offsets.insert(tensor.key, (from, end));
     }
-    let header = header(output, &planned, &offsets)?;
+    let mut header = header(output, &planned, &offsets)?;
+    if end >= WINDOW {
+        align(&mut header, order.first().map(|tensor| &tensor.source));
+    }
     if header.len() as u64 > MAX_HEADER {
         let (size, limit) = (header.len() as u64, MAX_HEADER);
         return Err(FormatError::TooLarge {
@@ -61,20 +68,37 @@ pub(in crate::formats) fn write(output: &Output<'_>, out: &mut OutputFile<'_>) -
             limit,
         });
     }
-    out.write(&(header.len() as u64).to_le_bytes())?;
-    out.write(&header)?;
+    out.text(&(header.len() as u64).to_le_bytes());
+    out.text(&header);
     for tensor in order {
         let begin = out.position();
         match &tensor.source {
-            Source::Extent(extent) => out.copy(extent)?,
-            Source::Produce(produce) => produce.produce(&mut Body { out })?,
+            Source::Extent(extent) => out.extent(extent),
+            Source::Produce(produce) => out.tensor(*produce, tensor.nbytes),
         }
         if out.position() - begin != tensor.nbytes {
             let what = format!("`{}` came with another number of bytes than its spec says", tensor.key);
             return Err(FormatError::Output { path: path.to_owned(), what });
         }
     }
-    Ok(())
+    let (moved, _) = out.fill()?;
+    Ok(Body { bytes: out.position(), moved, verified: HashSet::new() })
+}
+
+/// Pads the header so that the first tensor lies in its page as it does in the source: where all follow, file
+/// systems that can share blocks need not copy them.
+fn align(header: &mut Vec<u8>, first: Option<&Source<'_>>) {
+    let extent = match first {
+        Some(Source::Extent(extent)) => Some(extent.clone()),
+        Some(Source::Produce(tensor)) => tensor.at_rest(),
+        None => None,
+    };
+    let Some(extent) = extent else { return };
+    let begin = header.len() as u64 + 8;
+    let padding = (extent.offset % PAGE + PAGE - begin % PAGE) % PAGE;
+    if padding.is_multiple_of(8) {
+        header.resize(header.len() + usize::try_from(padding).unwrap_or(0), b' ');
+    }
 }
 
 fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, FormatError> {
@@ -184,19 +208,4 @@ fn header(
     let mut header = format!("{{{}}}", parts.join(",")).into_bytes();
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
-}
-
-/// Takes the bytes of one tensor.
-struct Body<'o, 'f> {
-    out: &'o mut OutputFile<'f>,
-}
-
-impl Sink for Body<'_, '_> {
-    fn extent(&mut self, extent: &Extent) -> Result<(), FormatError> {
-        self.out.copy(extent)
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) -> Result<(), FormatError> {
-        self.out.write(bytes)
-    }
 }

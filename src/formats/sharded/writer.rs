@@ -1,5 +1,6 @@
 //! Writes the shards of an output and their index, beside the place that they are meant for.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -11,9 +12,11 @@ use super::index::Index;
 use super::names::ShardNames;
 use super::partition::{Partition, partition};
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards};
+use crate::formats::mover::Moved;
 use crate::formats::output::OutputFile;
 use crate::formats::write::{
-    self, Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, check_dicts,
+    Body, Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, check_dicts,
+    verify_others, write_body,
 };
 use crate::formats::{Entry, EntryData, Format, FormatError, Placement, Replace};
 
@@ -43,15 +46,16 @@ pub fn stage_shards(
     let dict = output.dicts.first().unwrap_or(&none);
     let Partition { shards, total_size } = partition(output, dict, max);
     let staged = StagedShards::new(names, (1..=shards.len()).map(|n| names.shard(n, shards.len())))?;
-    let files = write::while_verifying(output.source, &index_path, || {
-        let shards = shards.iter().zip(staged.shards());
-        let files = shards.map(|(tensors, name)| {
-            let shard = part(output, dict, tensors);
-            let bytes = write_shard(&shard, &names.path(name), &staged.staged(name), placement)?;
-            Ok(WrittenFile { path: names.path(name), bytes })
-        });
-        files.collect::<Result<Vec<WrittenFile>, FormatError>>()
-    })?;
+    let mut files = Vec::with_capacity(shards.len() + 1);
+    let (mut moved, mut verified) = (Moved::default(), HashSet::new());
+    for (tensors, name) in shards.iter().zip(staged.shards()) {
+        let shard = part(output, dict, tensors);
+        let body = write_shard(&shard, &names.path(name), &staged.staged(name), placement)?;
+        files.push(WrittenFile { path: names.path(name), bytes: body.bytes });
+        moved += body.moved;
+        verified.extend(body.verified);
+    }
+    verify_others(output.source, &verified, &index_path)?;
     let mut weight_map = IndexMap::with_capacity(dict.tensors.len());
     for (tensors, name) in shards.iter().zip(staged.shards()) {
         let keys = tensors.iter().filter_map(|&number| dict.tensors.get(number));
@@ -67,9 +71,8 @@ pub fn stage_shards(
     };
     write(INDEX, &index)?;
     write(INTERIM_INDEX, &index.renamed(|shard| staged.interim(shard)))?;
-    let mut files = files;
     files.push(WrittenFile { path: index_path.clone(), bytes: index.text().len() as u64 });
-    Ok(Staged::shards(staged, Written { files }))
+    Ok(Staged::shards(staged, Written { files, moved }))
 }
 
 /// Refuses what shards do not hold.
@@ -121,15 +124,15 @@ fn write_shard(
     path: &Path,
     staged: &Path,
     placement: &Placement,
-) -> Result<u64, FormatError> {
+) -> Result<Body, FormatError> {
     let io = |source| FormatError::io(path, "write", source);
     let file = File::create_new(staged).map_err(io)?;
     let mut out = OutputFile::new(path, &file, shard.progress);
-    write::write_body(shard, &mut out)?;
+    let body = write_body(shard, &mut out)?;
     if placement.sync {
         file.sync_all().map_err(io)?;
     }
-    Ok(out.position())
+    Ok(body)
 }
 
 /// The index's `metadata`: what the source's index had, and sizes as they are now.

@@ -7,7 +7,7 @@ use super::super::archive_writer::ArchiveWriter;
 use crate::formats::output::OutputFile;
 use crate::formats::{
     Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict, OutputTensor, Placement,
-    Produce, Progress, Replace, Sink, open, write,
+    Produce, Progress, ReadElements, Replace, open, write,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -27,7 +27,6 @@ pub(super) fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
         archive.record(name, bytes).unwrap();
     }
     archive.finish().unwrap();
-    out.flush().unwrap();
 }
 
 /// Writes a torch file of this pickle with storages `0`, `1` ….
@@ -202,10 +201,16 @@ impl Produce for Ones {
         &self.0
     }
 
-    fn produce(&self, sink: &mut dyn Sink) -> Result<(), FormatError> {
-        for _ in 0..self.0.nbytes().unwrap() {
-            sink.bytes(&[1])?;
-        }
+    fn reader(&self) -> Box<dyn ReadElements + '_> {
+        Box::new(One)
+    }
+}
+
+struct One;
+
+impl ReadElements for One {
+    fn read(&self, _: u64, out: &mut [u8]) -> Result<(), FormatError> {
+        out.fill(1);
         Ok(())
     }
 }
