@@ -44,7 +44,9 @@ impl Planner<'_> {
             let gone = self.state.iter().map(|(id, _)| id);
             gathered.removed = gone.filter(|id| !kept.contains(id) || renamed.contains(id)).collect();
         }
-        let removed: HashSet<EntryId> = gathered.removed.iter().copied().collect();
+        let mut removed = gathered.removed.clone();
+        removed.sort_unstable();
+        removed.dedup();
         let number = self.applied.len();
         let mut names: HashMap<String, usize> = HashMap::new();
         let mut moves = Vec::new();
@@ -61,7 +63,8 @@ impl Planner<'_> {
                     names.insert(product.key.clone(), products.len());
                 }
             }
-            let holder = self.state.find(&product.key).filter(|holder| !removed.contains(holder));
+            let holder =
+                self.state.find(&product.key).filter(|holder| removed.binary_search(holder).is_err());
             if let Some(holder) = holder {
                 let problem = self.occupied(&product, holder);
                 self.problems.push(problem);
@@ -83,10 +86,10 @@ impl Planner<'_> {
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));
             products.push(product);
         }
-        let used: HashSet<EntryId> =
-            products.iter().flat_map(|product| product.parents.iter().copied()).collect();
-        let gone = gathered.removed.iter().filter(|id| !used.contains(id));
         let dropped = if matches!(statement.verb.flow, Flow::Remove | Flow::Keep) {
+            let used: HashSet<EntryId> =
+                products.iter().flat_map(|product| product.parents.iter().copied()).collect();
+            let gone = gathered.removed.iter().filter(|id| !used.contains(id));
             gone.map(|&id| self.state.entry(id).key.clone()).collect()
         } else {
             Vec::new()
@@ -99,9 +102,7 @@ impl Planner<'_> {
             moves,
             dropped,
         });
-        gathered.removed.sort_unstable();
-        gathered.removed.dedup();
-        self.state.apply(Change { removed: gathered.removed, added });
+        self.state.apply(Change { removed, added });
     }
 
     fn two_to_one(
