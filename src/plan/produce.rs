@@ -48,21 +48,18 @@ impl Planner<'_> {
         removed.sort_unstable();
         removed.dedup();
         let number = self.applied.len();
-        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut names: HashMap<Key, usize> = HashMap::new();
         let mut moves = Vec::new();
         let mut added: Vec<(Entry, Option<EntryId>)> = Vec::new();
         let mut products = Vec::with_capacity(gathered.products.len());
-        for product in std::mem::take(&mut gathered.products) {
-            match names.get(&product.key) {
-                Some(&first) => {
-                    let problem = self.two_to_one(statement, &products, first, &product);
-                    self.problems.push(problem);
-                    continue;
-                }
-                None => {
-                    names.insert(product.key.clone(), products.len());
-                }
+        for mut product in std::mem::take(&mut gathered.products) {
+            if let Some(&first) = names.get(&*product.key) {
+                let problem = self.two_to_one(statement, &products, first, &product);
+                self.problems.push(problem);
+                continue;
             }
+            let key = Key::from(product.key.as_str());
+            names.insert(key.clone(), products.len());
             let holder =
                 self.state.find(&product.key).filter(|holder| removed.binary_search(holder).is_err());
             if let Some(holder) = holder {
@@ -72,14 +69,13 @@ impl Planner<'_> {
                 continue;
             }
             let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
-            let key = Key::from(product.key.as_str());
             moves.push(Move {
                 from,
                 to: key.clone(),
                 expr: product.expr,
                 operands: product.parents.iter().map(|&id| self.state.entry(id).expr).collect(),
-                options: product.options.clone(),
-                chosen: product.chosen.clone(),
+                options: std::mem::take(&mut product.options),
+                chosen: std::mem::take(&mut product.chosen),
             });
             let place = product.parents.first().copied();
             let (expr, parents) = (product.expr, product.parents.clone());

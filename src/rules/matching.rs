@@ -65,7 +65,9 @@ impl<'a> Matcher<'a> {
         let places = match &self.pattern.form {
             Form::Places(places) => places,
             Form::Regex(regex) => {
-                let Some(found) = regex.captures(key) else { return Ok(Vec::new()) };
+                // Whether it matches is found faster than where its groups are.
+                let found = Some(key).filter(|key| regex.is_match(key)).and_then(|key| regex.captures(key));
+                let Some(found) = found else { return Ok(Vec::new()) };
                 let capture = |name: &str| found.name(name).map(|text| text.as_str().to_owned());
                 let names = self.pattern.slots.iter().filter_map(|slot| slot.name.as_deref());
                 let captures = names.map(|name| Capture { text: capture(name), choice: None });

@@ -1,5 +1,7 @@
 //! What every key that matches a pattern must hold, so that an index can tell which keys are worth matching.
 
+use regex_syntax::hir::literal::Extractor;
+
 use super::pattern::{Atom, Form, Pattern, Place};
 
 /// How many texts a segment of several alternatives is written out to.
@@ -10,9 +12,22 @@ impl Pattern {
     ///
     /// The pattern must have no `let` names left.
     pub fn needs(&self) -> Vec<Vec<String>> {
-        let Form::Places(places) = &self.form else { return Vec::new() };
-        places.iter().filter_map(of_place).collect()
+        match &self.form {
+            Form::Places(places) => places.iter().filter_map(of_place).collect(),
+            Form::Regex(regex) => of_regex(regex.as_str()).into_iter().collect(),
+        }
     }
+}
+
+/// A segment of each literal with which a match of an anchored expression can begin.
+fn of_regex(regex: &str) -> Option<Vec<String>> {
+    let beginnings = Extractor::new().extract(&regex_syntax::parse(regex).ok()?);
+    let whole = beginnings.literals()?.iter().map(|literal| {
+        // What stands behind the last dot may go on.
+        let (segments, _) = std::str::from_utf8(literal.as_bytes()).ok()?.rsplit_once('.')?;
+        segments.split('.').max_by_key(|segment| segment.len()).map(str::to_owned)
+    });
+    whole.collect()
 }
 
 fn of_place(place: &Place) -> Option<Vec<String>> {
