@@ -97,16 +97,26 @@ struct Folding<'a> {
     rows: Vec<Row>,
     atoms: Vec<Atom<'a>>,
     ids: HashMap<Atom<'a>, AtomId>,
+    /// The key that was added last, with which the next shares most segments; none where it was taken whole.
+    before: Option<&'a str>,
 }
 
 impl<'a> Folding<'a> {
     fn add(&mut self, key: &'a str, tag: usize, first: usize) {
         let short = key.split('.').nth(MAX_SEGMENTS).is_none();
         let atoms = if short {
-            key.split('.').map(|segment| self.id(Atom::of(segment))).collect()
+            let mut known = self.before.map(|key| key.split('.'));
+            let mut atoms = Vec::with_capacity(self.rows.last().map_or(0, |row| row.atoms.len()));
+            for (place, segment) in key.split('.').enumerate() {
+                let same = known.as_mut().is_some_and(|known| known.next() == Some(segment));
+                let own = self.rows.last().filter(|_| same).and_then(|row| row.atoms.get(place).copied());
+                atoms.push(own.unwrap_or_else(|| self.id(Atom::of(segment))));
+            }
+            atoms
         } else {
             vec![self.id(Atom::Text(key))]
         };
+        self.before = Some(key).filter(|_| short);
         self.rows.push(Row { tag, atoms, count: 1, first });
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::arena::{Arena, ExprId};
 use super::hits::{Hit, Matching};
+use super::index::Index;
 use super::join;
 use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product, chosen};
@@ -11,7 +12,7 @@ use super::scope::Outer;
 use super::state::{Entry, State};
 use super::{Applied, Assertion, Stage, suggest};
 use crate::keyset::{Key, KeySet};
-use crate::rules::op::OpError;
+use crate::rules::op::{OpError, Term};
 use crate::rules::value::{Value, ValueError, ValueErrorKind, evaluate};
 use crate::rules::verbs::{Call, Flow};
 use crate::rules::{Clause, Let, Pattern, RuleSet, Statement, Step};
@@ -22,6 +23,8 @@ use crate::syntax::ast::Glob;
 pub(super) struct Planner<'a> {
     pub sources: &'a Sources,
     pub target: Option<&'a KeySet>,
+    /// The index of the target's keys, once a statement ranges over those that are missing.
+    pub target_index: Option<Index>,
     /// Whether other dtypes than the target's will do.
     pub any_dtype: bool,
     pub arena: Arena,
@@ -55,6 +58,7 @@ impl<'a> Planner<'a> {
         Planner {
             sources,
             target: None,
+            target_index: None,
             any_dtype: false,
             arena,
             state,
@@ -72,7 +76,7 @@ impl<'a> Planner<'a> {
 
     /// Makes ready for the rules of a stage, which see nothing of the names of those before.
     pub fn begin(&mut self, stage: &Stage<'a>) {
-        (self.target, self.any_dtype) = (stage.target, stage.any_dtype);
+        (self.target, self.target_index, self.any_dtype) = (stage.target, None, stage.any_dtype);
         self.lets.clear();
         self.broken.clear();
     }
@@ -186,7 +190,7 @@ impl<'a> Planner<'a> {
                 }
             }
             _ => {
-                for hit in &hits {
+                for hit in hits {
                     let pattern = &patterns[hit.pattern];
                     if let Err(problem) = self.each(statement, clause, pattern, hit, gathered) {
                         self.problems.push(*problem);
@@ -225,19 +229,19 @@ impl<'a> Planner<'a> {
         statement: &Statement,
         clause: &Clause,
         pattern: &Pattern,
-        hit: &Hit,
+        mut hit: Hit,
         gathered: &mut Gathered,
     ) -> Result<(), Box<Problem>> {
         let flow = statement.verb.flow;
-        let entry = self.state.entry(hit.entry).clone();
-        let spec = self.arena.spec(entry.expr).clone();
-        let options = self.options(clause, pattern, &hit.way, &entry.key, &spec)?;
+        let entry = self.state.entry(hit.entry);
+        let (expr, spec) = (entry.expr, self.arena.spec(entry.expr));
+        let options = self.options(clause, pattern, &hit.way, &entry.key, spec)?;
         let names = match &clause.over {
             Some(over) if matches!(flow, Flow::Part | Flow::Add) => {
-                self.names_over(clause, pattern, hit, over, &options)?
+                self.names_over(clause, pattern, &hit, over, &options)?
             }
             _ if clause.templates.is_empty() => vec![entry.key.to_string()],
-            _ => hit.names.clone(),
+            _ => std::mem::take(&mut hit.names),
         };
         match flow {
             Flow::Keep => {
@@ -250,16 +254,18 @@ impl<'a> Planner<'a> {
             _ => {}
         }
         let call = Call {
-            inputs: &[(&entry.key, &spec)],
+            inputs: &[(&entry.key, spec)],
             outputs: names.len(),
             options: &options,
             formula: None,
             output: None,
             any_dtype: clause.any_dtype,
         };
-        let exprs = self.build(statement, &call, &[entry.expr], clause.span)?;
+        let terms = self.terms(statement, &call, clause.span)?;
+        let key = entry.key.clone();
+        let exprs = self.add_terms(&terms, &[expr], Some(&key), clause.span)?;
         for (key, expr) in names.into_iter().zip(exprs) {
-            let (parents, span, chosen) = (vec![hit.entry], clause.span, chosen(clause, hit));
+            let (parents, span, chosen) = (vec![hit.entry], clause.span, chosen(clause, &hit));
             let options = options.clone();
             gathered.products.push(Product { key, expr, parents, options, span, chosen });
         }
@@ -274,15 +280,34 @@ impl<'a> Planner<'a> {
         operands: &[ExprId],
         span: Span,
     ) -> Result<Vec<ExprId>, Box<Problem>> {
-        let key = call.inputs.first().map(|(key, _)| (*key).to_owned());
-        let problem = |error: OpError| {
-            let help = error.help();
-            let key = if error.names_keys() { None } else { key.clone() };
-            let mut problem = Problem::new(ProblemKind::Op { key, error }, span);
-            problem.helps.extend(help);
-            Box::new(problem)
-        };
-        let terms = (statement.verb.build)(call).map_err(problem)?;
-        terms.iter().map(|term| self.arena.add_term(term, operands).map_err(problem)).collect()
+        let terms = self.terms(statement, call, span)?;
+        self.add_terms(&terms, operands, call.inputs.first().map(|(key, _)| *key), span)
     }
+
+    /// What a verb makes of its operands.
+    fn terms(&self, statement: &Statement, call: &Call, span: Span) -> Result<Vec<Term>, Box<Problem>> {
+        let key = call.inputs.first().map(|(key, _)| *key);
+        (statement.verb.build)(call).map_err(|error| op_problem(key, error, span))
+    }
+
+    /// Takes what a verb makes into the arena; `key` is that of its first operand.
+    fn add_terms(
+        &mut self,
+        terms: &[Term],
+        operands: &[ExprId],
+        key: Option<&str>,
+        span: Span,
+    ) -> Result<Vec<ExprId>, Box<Problem>> {
+        let added = terms.iter().map(|term| self.arena.add_term(term, operands));
+        added.collect::<Result<_, _>>().map_err(|error| op_problem(key, error, span))
+    }
+}
+
+/// An operation that does not fit its operands, the first of which has the key.
+fn op_problem(key: Option<&str>, error: OpError, span: Span) -> Box<Problem> {
+    let help = error.help();
+    let key = key.filter(|_| !error.names_keys()).map(str::to_owned);
+    let mut problem = Problem::new(ProblemKind::Op { key, error }, span);
+    problem.helps.extend(help);
+    Box::new(problem)
 }

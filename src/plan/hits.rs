@@ -84,14 +84,7 @@ impl Matching<'_> {
                     Err(problem) => problems.push(*problem),
                 }
             };
-            match matcher.literal() {
-                Some(literal) => {
-                    if let Some(id) = outer.state.find(literal) {
-                        try_key(id);
-                    }
-                }
-                None => outer.state.iter().for_each(|(id, _)| try_key(id)),
-            }
+            outer.state.candidates(pattern).into_iter().for_each(&mut try_key);
             if !self.optional {
                 self.judge(pattern, &tally, hits.len() - found, problems);
                 warnings.extend(tally.unused_alternatives(pattern));

@@ -4,20 +4,27 @@ use std::collections::HashSet;
 
 use super::execute::Planner;
 use super::hits::value_problem;
+use super::index::Index;
 use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product};
 use super::scope::{OfMatch, no_spec};
 use super::state::State;
-use crate::keyset::{Key, KeySet, fold, nearest};
+use crate::keyset::{Key, KeyInfo, KeySet, fold, nearest};
 use crate::rules::value::truth;
 use crate::rules::verbs::Call;
 use crate::rules::{Clause, Match, Matcher, Options, Pattern, Statement};
 use crate::tensor::TensorSpec;
 
-/// The target's keys that the state lacks, with their specs.
-fn missing(target: &KeySet, state: &State) -> Vec<(Key, TensorSpec)> {
-    let keys = target.iter().filter(|(key, _)| state.find(key).is_none());
-    keys.map(|(key, info)| (key.clone(), info.spec.clone())).collect()
+/// The target's keys that can match a pattern, and maybe others, in order.
+fn of_target<'t>(
+    target: &'t KeySet,
+    index: &Index,
+    pattern: &Pattern,
+) -> Box<dyn Iterator<Item = (&'t Key, &'t KeyInfo)> + 't> {
+    match index.candidates(pattern, target.len()) {
+        Some(numbers) => Box::new(numbers.into_iter().filter_map(|at| target.keys.get_index(at as usize))),
+        None => Box::new(target.iter()),
+    }
 }
 
 /// A pattern over the target's missing keys, with what its clause says of the matches.
@@ -34,7 +41,7 @@ struct Wanted<'a> {
 /// A pattern over the target's missing keys that matches none of them.
 fn unmatched(pattern: &Pattern, target: Option<&KeySet>, state: &State) -> Problem {
     let problem = Problem::new(ProblemKind::TargetUnmatched { pattern: pattern.text.clone() }, pattern.span);
-    let Some(target) = target else { return problem };
+    let Some(target) = target.filter(|_| state.may_suggest()) else { return problem };
     let matcher = Matcher::new(pattern);
     if let Some((key, _)) = target.iter().find(|(key, _)| matcher.is_match(key)) {
         return problem.note(format!("`{key}` is a key of the target, and it is produced already"));
@@ -59,7 +66,7 @@ impl Planner<'_> {
     ) {
         for (index, pattern) in patterns.iter().enumerate() {
             let candidates: Vec<(Key, TensorSpec)> = match (self.target, pattern.literal()) {
-                (Some(target), _) => missing(target, &self.state),
+                (Some(target), _) => self.missing(target, pattern),
                 (None, Some(literal)) => vec![(Key::from(literal), no_spec())],
                 (None, None) => {
                     let kind = ProblemKind::NoTarget { pattern: pattern.text.clone() };
@@ -102,11 +109,20 @@ impl Planner<'_> {
         for (clause, optional) in std::mem::take(&mut self.leave) {
             for (index, pattern) in clause.patterns.iter().enumerate() {
                 let wanted = Wanted { clause: &clause, pattern, first: index == 0, optional };
-                let keys = self.wanted(&wanted, missing(target, &self.state));
+                let missing = self.missing(target, pattern);
+                let keys = self.wanted(&wanted, missing);
                 left.extend(keys.into_iter().map(|(key, ..)| key));
             }
         }
         left
+    }
+
+    /// The target's keys that the state lacks and that can match a pattern, and maybe others, with their specs.
+    fn missing(&mut self, target: &KeySet, pattern: &Pattern) -> Vec<(Key, TensorSpec)> {
+        let state = &self.state;
+        let index = self.target_index.get_or_insert_with(|| Index::of(target));
+        let keys = of_target(target, index, pattern).filter(|(key, _)| state.find(key).is_none());
+        keys.map(|(key, info)| (key.clone(), info.spec.clone())).collect()
     }
 
     /// Those of `candidates` that a pattern over missing keys takes, past `except` and `where`.
@@ -117,17 +133,20 @@ impl Planner<'_> {
     ) -> Vec<(Key, TensorSpec, Match)> {
         let (pattern, clause) = (wanted.pattern, wanted.clause);
         let outer = self.outer(clause.prefix.as_ref());
-        let except: Vec<Pattern> =
+        let except_patterns: Vec<Pattern> =
             clause.except.iter().map(|except| except.with_values(&|name| outer.text(name))).collect();
-        let except: Vec<Matcher> = except.iter().map(Matcher::new).collect();
+        let except: Vec<Matcher> = except_patterns.iter().map(Matcher::new).collect();
         let (mut problems, mut taken, mut matched) = (Vec::new(), Vec::new(), Vec::new());
         if wanted.first && !wanted.optional {
-            let unused = clause.except.iter().zip(&except);
-            let known = |except: &Matcher| match self.target {
-                Some(target) => target.iter().any(|(key, _)| except.is_match(key)),
+            let unused = clause.except.iter().zip(except_patterns.iter().zip(&except));
+            let known = |(pattern, except): (&Pattern, &Matcher)| match self.target {
+                Some(target) => match &self.target_index {
+                    Some(index) => of_target(target, index, pattern).any(|(key, _)| except.is_match(key)),
+                    None => target.iter().any(|(key, _)| except.is_match(key)),
+                },
                 None => candidates.iter().any(|(key, _)| except.is_match(key)),
             };
-            let unused = unused.filter(|(_, except)| !known(except));
+            let unused = unused.filter(|(_, except)| !known(*except));
             problems.extend(unused.map(|(except, _)| {
                 Problem::new(ProblemKind::ExceptUnmatched { pattern: except.text.clone() }, except.span)
             }));

@@ -10,6 +10,7 @@ mod combine;
 mod doubt;
 mod execute;
 mod hits;
+mod index;
 mod join;
 mod json;
 mod mirror;

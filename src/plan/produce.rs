@@ -44,24 +44,24 @@ impl Planner<'_> {
             let gone = self.state.iter().map(|(id, _)| id);
             gathered.removed = gone.filter(|id| !kept.contains(id) || renamed.contains(id)).collect();
         }
-        let removed: HashSet<EntryId> = gathered.removed.iter().copied().collect();
+        let mut removed = gathered.removed.clone();
+        removed.sort_unstable();
+        removed.dedup();
         let number = self.applied.len();
-        let mut names: HashMap<String, usize> = HashMap::new();
+        let mut names: HashMap<Key, usize> = HashMap::new();
         let mut moves = Vec::new();
         let mut added: Vec<(Entry, Option<EntryId>)> = Vec::new();
         let mut products = Vec::with_capacity(gathered.products.len());
-        for product in std::mem::take(&mut gathered.products) {
-            match names.get(&product.key) {
-                Some(&first) => {
-                    let problem = self.two_to_one(statement, &products, first, &product);
-                    self.problems.push(problem);
-                    continue;
-                }
-                None => {
-                    names.insert(product.key.clone(), products.len());
-                }
+        for mut product in std::mem::take(&mut gathered.products) {
+            if let Some(&first) = names.get(&*product.key) {
+                let problem = self.two_to_one(statement, &products, first, &product);
+                self.problems.push(problem);
+                continue;
             }
-            let holder = self.state.find(&product.key).filter(|holder| !removed.contains(holder));
+            let key = Key::from(product.key.as_str());
+            names.insert(key.clone(), products.len());
+            let holder =
+                self.state.find(&product.key).filter(|holder| removed.binary_search(holder).is_err());
             if let Some(holder) = holder {
                 let problem = self.occupied(&product, holder);
                 self.problems.push(problem);
@@ -69,24 +69,23 @@ impl Planner<'_> {
                 continue;
             }
             let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
-            let key = Key::from(product.key.as_str());
             moves.push(Move {
                 from,
                 to: key.clone(),
                 expr: product.expr,
                 operands: product.parents.iter().map(|&id| self.state.entry(id).expr).collect(),
-                options: product.options.clone(),
-                chosen: product.chosen.clone(),
+                options: std::mem::take(&mut product.options),
+                chosen: std::mem::take(&mut product.chosen),
             });
             let place = product.parents.first().copied();
             let (expr, parents) = (product.expr, product.parents.clone());
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));
             products.push(product);
         }
-        let used: HashSet<EntryId> =
-            products.iter().flat_map(|product| product.parents.iter().copied()).collect();
-        let gone = gathered.removed.iter().filter(|id| !used.contains(id));
         let dropped = if matches!(statement.verb.flow, Flow::Remove | Flow::Keep) {
+            let used: HashSet<EntryId> =
+                products.iter().flat_map(|product| product.parents.iter().copied()).collect();
+            let gone = gathered.removed.iter().filter(|id| !used.contains(id));
             gone.map(|&id| self.state.entry(id).key.clone()).collect()
         } else {
             Vec::new()
@@ -99,9 +98,7 @@ impl Planner<'_> {
             moves,
             dropped,
         });
-        gathered.removed.sort_unstable();
-        gathered.removed.dedup();
-        self.state.apply(Change { removed: gathered.removed, added });
+        self.state.apply(Change { removed, added });
     }
 
     fn two_to_one(

@@ -225,18 +225,19 @@ fn lines_of(moves: &[Move]) -> Vec<Line<'_>> {
 /// What lines must have in common to be folded into one: all but numbers, and the last segment where it is
 /// the same on both sides.
 fn form(line: &Line) -> String {
-    let last = |key: &str| key.rsplit_once('.').map(|(_, last)| last.to_owned());
+    let last = |key| str::rsplit_once(key, '.').map(|(_, last)| last);
     let mut keys: Vec<&str> = line.from.iter().map(|key| &**key).collect();
     let split = keys.len();
     keys.extend(&line.to);
     let own = keys.first().and_then(|key| last(key));
     let same = own.is_some() && keys.iter().all(|key| last(key) == own);
-    let forms = keys.iter().enumerate().map(|(index, key)| {
+    let mut form = String::new();
+    for (index, key) in keys.iter().enumerate() {
         let key = if same { key.rsplit_once('.').map_or("", |(above, _)| above) } else { key };
-        let arrow = if index == split { "-> " } else { "" };
-        format!("{arrow}{}", without_numbers(key))
-    });
-    forms.collect::<Vec<_>>().join(" ")
+        form.push_str(if index == split { " -> " } else { " " });
+        without_numbers(&mut form, key);
+    }
+    form
 }
 
 /// One side of a group of lines, if each place of it folds into one pattern.
@@ -255,11 +256,12 @@ fn folded<'a>(group: &'a [Line<'a>], side: impl Fn(&'a Line<'a>) -> Vec<&'a str>
     patterns.map(|patterns| patterns.join(", "))
 }
 
-/// A key with `#` for each segment that is a number.
-fn without_numbers(key: &str) -> String {
-    let segments = key.split('.');
-    let segments = segments.map(|segment| if segment.parse::<u64>().is_ok() { "#" } else { segment });
-    segments.collect::<Vec<_>>().join(".")
+/// Writes a key with `#` for each segment that is a number.
+fn without_numbers(form: &mut String, key: &str) {
+    for (index, segment) in key.split('.').enumerate() {
+        form.push_str(if index > 0 { "." } else { "" });
+        form.push_str(if segment.parse::<u64>().is_ok() { "#" } else { segment });
+    }
 }
 
 fn lines(folds: &[Folded]) -> Vec<String> {

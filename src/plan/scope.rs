@@ -46,18 +46,22 @@ impl Scope for Outer<'_> {
         let patterns: Vec<Pattern> =
             patterns.iter().map(|pattern| pattern.with_values(&|name| self.text(name))).collect();
         let matchers: Vec<Matcher> = patterns.iter().map(Matcher::new).collect();
-        let mut matched = self
-            .state
-            .iter()
-            .filter(|(_, entry)| matchers.iter().any(|matcher| matcher.is_match(&entry.key)));
+        let candidates = match patterns.as_slice() {
+            [pattern] => self.state.candidates(pattern),
+            _ => self.state.iter().map(|(id, _)| id).collect(),
+        };
+        let mut matched = candidates
+            .into_iter()
+            .map(|id| self.state.entry(id))
+            .filter(|entry| matchers.iter().any(|matcher| matcher.is_match(&entry.key)));
         if function == "count" {
             return Ok(Value::Int(matched.count().try_into().unwrap_or(i64::MAX)));
         }
-        let Some((_, first)) = matched.next() else { return Err(ValueErrorKind::NoKeys { pattern: text }) };
+        let Some(first) = matched.next() else { return Err(ValueErrorKind::NoKeys { pattern: text }) };
         let shape = &self.arena.spec(first.expr).shape;
-        match matched.find(|(_, entry)| self.arena.spec(entry.expr).shape != *shape) {
+        match matched.find(|entry| self.arena.spec(entry.expr).shape != *shape) {
             None => Ok(shape_value(shape)),
-            Some((_, second)) => {
+            Some(second) => {
                 let is = |entry: &super::state::Entry| {
                     format!("`{}` is {}", entry.key, ShapeText(&self.arena.spec(entry.expr).shape))
                 };

@@ -103,7 +103,7 @@ impl Planner<'_> {
         }
         if let Some(target) = self.target {
             let place = |id: &EntryId| target.keys.get_index_of(&self.state.entry(*id).key);
-            order.sort_by_key(|id| place(id).unwrap_or(usize::MAX));
+            order.sort_by_cached_key(|id| place(id).unwrap_or(usize::MAX));
         }
         self.state.set_order(order);
     }

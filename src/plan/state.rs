@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::collections::HashMap;
 
 use super::arena::ExprId;
+use super::index::Index;
 use crate::keyset::Key;
+use crate::rules::Pattern;
 
 /// A key that was or is in the state. Ids stay valid after the key is gone, for its history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,10 +37,16 @@ pub struct Entry {
 pub struct State {
     entries: Vec<Entry>,
     order: Vec<EntryId>,
+    /// For each entry where it stands in the order, or [`GONE`].
+    places: Vec<u32>,
     by_key: HashMap<Key, EntryId>,
+    index: Index,
     /// How many keys have been looked at for the sake of suggestions.
     looked_at: Cell<usize>,
 }
+
+/// The place of an entry that is not in the order.
+const GONE: u32 = u32::MAX;
 
 /// How many keys may be looked at for the sake of suggestions. A file of rules that fit nothing would search
 /// all keys for each of them, and nobody reads hundreds of suggestions.
@@ -47,21 +55,18 @@ const MAX_LOOKS: usize = 2_000_000;
 /// What one statement does to the state.
 #[derive(Debug, Default)]
 pub struct Change {
-    /// The keys that go.
+    /// The keys that go, ascending, each once.
     pub removed: Vec<EntryId>,
     /// The keys that come, each with the key at whose place it stands (none: at the end).
     pub added: Vec<(Entry, Option<EntryId>)>,
 }
 
 /// What becomes of a key while a statement is applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flag {
-    Stays,
-    Goes,
-    /// It goes, and others come in its place.
-    GivesWay,
-    /// It stays, and others come behind it.
-    IsFollowed,
+#[derive(Clone, Copy, Debug, Default)]
+struct Flag {
+    goes: bool,
+    /// Others come behind it, or in its place.
+    is_followed: bool,
 }
 
 impl State {
@@ -86,6 +91,20 @@ impl State {
         self.order.iter().map(|&id| (id, self.entry(id)))
     }
 
+    /// The keys that can match a pattern, and maybe others, in order.
+    pub fn candidates(&self, pattern: &Pattern) -> Vec<EntryId> {
+        if let Some(literal) = pattern.literal() {
+            return self.find(&literal).into_iter().collect();
+        }
+        let Some(numbers) = self.index.candidates(pattern, self.order.len()) else {
+            return self.order.clone();
+        };
+        let place = |id: &EntryId| self.places.get(id.index()).copied().unwrap_or(GONE);
+        let mut ids: Vec<EntryId> = numbers.into_iter().map(EntryId).filter(|id| place(id) != GONE).collect();
+        ids.sort_unstable_by_key(place);
+        ids
+    }
+
     /// All keys that ever were in the state.
     pub fn history(&self) -> &[Entry] {
         &self.entries
@@ -99,12 +118,17 @@ impl State {
     /// Adds a key at the end.
     pub fn push(&mut self, entry: Entry) {
         let id = self.remember(entry);
+        self.places[id.index()] = number(self.order.len());
         self.order.push(id);
     }
 
     /// Makes these all the keys that there are, in this order. What is among them must be in the state, or have
     /// been [remembered](State::remember).
     pub fn set_order(&mut self, order: Vec<EntryId>) {
+        self.places.fill(GONE);
+        for (place, id) in order.iter().enumerate() {
+            self.places[id.index()] = number(place);
+        }
         self.order = order;
     }
 
@@ -113,46 +137,76 @@ impl State {
         if change.removed.is_empty() && change.added.is_empty() {
             return;
         }
-        // One flag a key, so that the pass over all keys below costs no look-ups.
-        let mut flags = vec![Flag::Stays; self.entries.len()];
         for id in &change.removed {
-            flags[id.0 as usize] = Flag::Goes;
             let key = self.entry(*id).key.clone();
             self.by_key.remove(&key);
         }
-        let mut placed: HashMap<EntryId, Vec<EntryId>> = HashMap::new();
         let mut last = Vec::new();
+        let mut placed: Vec<(EntryId, EntryId)> = Vec::new();
         for (entry, place) in change.added {
             let id = self.remember(entry);
-            let Some(place) = place else {
-                last.push(id);
-                continue;
-            };
-            let flag = &mut flags[place.0 as usize];
-            *flag =
-                if matches!(flag, Flag::Goes | Flag::GivesWay) { Flag::GivesWay } else { Flag::IsFollowed };
-            placed.entry(place).or_default().push(id);
+            match place {
+                Some(place) => placed.push((place, id)),
+                None => last.push(id),
+            }
         }
-        let mut order = Vec::with_capacity(self.order.len());
+        placed.sort_by_key(|(place, _)| *place);
+        if last.is_empty() && placed.iter().map(|(place, _)| place).eq(&change.removed) {
+            // One for one, as in a rename: no other key moves.
+            for (old, new) in placed {
+                let place = std::mem::replace(&mut self.places[old.index()], GONE);
+                self.places[new.index()] = place;
+                if let Some(at) = self.order.get_mut(place as usize) {
+                    *at = new;
+                }
+            }
+        } else {
+            self.reorder(&change.removed, &placed, last);
+        }
+    }
+
+    /// Takes keys out, puts keys behind the places of others, `placed` being sorted by those, and keys at the end.
+    fn reorder(&mut self, removed: &[EntryId], placed: &[(EntryId, EntryId)], last: Vec<EntryId>) {
+        // One flag a key, so that the pass over all keys below costs few look-ups.
+        let mut flags = vec![Flag::default(); self.entries.len()];
+        for id in removed {
+            flags[id.index()].goes = true;
+            self.places[id.index()] = GONE;
+        }
+        for (place, _) in placed {
+            flags[place.index()].is_followed = true;
+        }
+        let mut order = Vec::with_capacity(self.order.len() + placed.len() + last.len());
         for id in std::mem::take(&mut self.order) {
-            let flag = flags[id.0 as usize];
-            if matches!(flag, Flag::Stays | Flag::IsFollowed) {
+            let flag = flags[id.index()];
+            if !flag.goes {
                 order.push(id);
             }
-            if matches!(flag, Flag::GivesWay | Flag::IsFollowed) {
-                order.extend(placed.remove(&id).unwrap_or_default());
+            if flag.is_followed {
+                let first = placed.partition_point(|(place, _)| *place < id);
+                let behind = placed.iter().skip(first).take_while(|(place, _)| *place == id);
+                order.extend(behind.map(|(_, new)| *new));
             }
         }
         order.extend(last);
+        for (place, id) in order.iter().enumerate() {
+            self.places[id.index()] = number(place);
+        }
         self.order = order;
     }
 
     /// Gives a key its id, and no place yet.
-    #[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
     pub fn remember(&mut self, entry: Entry) -> EntryId {
-        let id = EntryId(self.entries.len() as u32);
+        let id = EntryId(number(self.entries.len()));
         self.by_key.insert(entry.key.clone(), id);
+        self.index.add(&entry.key, id.0);
         self.entries.push(entry);
+        self.places.push(GONE);
         id
     }
+}
+
+#[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
+fn number(index: usize) -> u32 {
+    index as u32
 }

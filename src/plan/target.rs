@@ -1,6 +1,8 @@
 //! The plan against the target: what is missing, unexpected, of another shape or dtype.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+use indexmap::IndexMap;
 
 use super::execute::Planner;
 use super::problem::{Problem, ProblemKind};
@@ -64,7 +66,7 @@ impl Planner<'_> {
             .map(|(_, entry)| (entry.key.clone(), self.arena.spec(entry.expr).clone()))
             .collect();
         self.report(target, &missing, &unexpected, fit);
-        outputs.sort_by_key(|output| target.keys.get_index_of(&output.key).unwrap_or(usize::MAX));
+        outputs.sort_by_cached_key(|output| target.keys.get_index_of(&output.key).unwrap_or(usize::MAX));
         Outcome {
             outputs,
             untold,
@@ -146,7 +148,8 @@ impl Planner<'_> {
             if !histories.is_empty() {
                 problem = problem.note(format!("the way they went: {}", histories.join("; ")));
             }
-            let is_missing = |key: &str| missing.iter().any(|(own, _)| ***own == *key);
+            let names: HashSet<&str> = missing.iter().map(|(key, _)| &***key).collect();
+            let is_missing = |key: &str| names.contains(key);
             let again = unexpected
                 .iter()
                 .filter_map(|(key, _)| self.state.find(key))
@@ -176,28 +179,33 @@ impl Planner<'_> {
     /// Pairs of an unexpected and a missing key of one spec and one last segment, one pair for each last
     /// segment: what a hasty mapping would put together. Keys that a statement moved come first.
     fn examples(&self, missing: &[(&Key, &KeyInfo)], unexpected: &[(Key, TensorSpec)]) -> Vec<String> {
-        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
-        let mut wanted: HashMap<(String, &TensorSpec), &Key> = HashMap::new();
+        let mut wanted: HashMap<(&str, &TensorSpec), &Key> = HashMap::new();
         for (key, info) in missing {
             wanted.entry((last(key), &info.spec)).or_insert(key);
         }
-        let mut pairs: Vec<(bool, String, String)> = Vec::new();
+        let mut pairs: IndexMap<&str, (bool, String)> = IndexMap::new();
         for (key, spec) in unexpected {
             let name = last(key);
-            let Some(partner) = wanted.get(&(name.clone(), spec)) else { continue };
+            let Some(partner) = wanted.get(&(name, spec)) else { continue };
             let entry = self.state.find(key).map(|id| self.state.entry(id));
             let history = entry.and_then(|entry| self.history(entry));
             let (moved, way) = (history.is_some(), history.unwrap_or_else(|| format!("`{key}`")));
             let pair = format!("{way} and `{partner}` are both {spec}");
-            match pairs.iter_mut().find(|(_, own, _)| *own == name) {
-                Some(held) if moved && !held.0 => *held = (moved, name, pair),
+            match pairs.get_mut(name) {
+                Some(held) if moved && !held.0 => *held = (moved, pair),
                 Some(_) => {}
-                None => pairs.push((moved, name, pair)),
+                None => drop(pairs.insert(name, (moved, pair))),
             }
         }
-        pairs.sort_by_key(|(moved, ..)| !moved);
-        pairs.into_iter().map(|(.., pair)| pair).take(EXAMPLES).collect()
+        let mut pairs: Vec<(bool, String)> = pairs.into_values().collect();
+        pairs.sort_by_key(|(moved, _)| !moved);
+        pairs.into_iter().map(|(_, pair)| pair).take(EXAMPLES).collect()
     }
+}
+
+/// The last segment of a key.
+fn last(key: &str) -> &str {
+    key.rsplit('.').next().unwrap_or_default()
 }
 
 /// Shows missing and unexpected keys of one spec beside each other, or says that there are none.
@@ -207,21 +215,19 @@ fn side_by_side(
     unexpected: &[(Key, TensorSpec)],
     examples: &[String],
 ) {
-    let missing_of = |spec: &TensorSpec| -> Vec<&str> {
-        missing.iter().filter(|(_, info)| info.spec == *spec).map(|(key, _)| &***key).collect()
-    };
-    let mut specs: Vec<&TensorSpec> = Vec::new();
-    for (_, spec) in unexpected {
-        if !specs.contains(&spec) {
-            specs.push(spec);
+    // Of each spec the unexpected and the missing keys.
+    let mut specs: IndexMap<&TensorSpec, (Vec<&str>, Vec<&str>)> = IndexMap::new();
+    for (key, spec) in unexpected {
+        specs.entry(spec).or_default().0.push(key);
+    }
+    for (key, info) in missing {
+        if let Some((_, wanted)) = specs.get_mut(&info.spec) {
+            wanted.push(key);
         }
     }
     let mut lines = Vec::new();
     let mut alone = 0;
-    for spec in specs {
-        let there: Vec<&str> =
-            unexpected.iter().filter(|(_, own)| own == spec).map(|(key, _)| &**key).collect();
-        let wanted = missing_of(spec);
+    for (spec, (there, wanted)) in specs {
         if wanted.is_empty() {
             alone += there.len();
             continue;

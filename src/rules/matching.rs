@@ -65,7 +65,9 @@ impl<'a> Matcher<'a> {
         let places = match &self.pattern.form {
             Form::Places(places) => places,
             Form::Regex(regex) => {
-                let Some(found) = regex.captures(key) else { return Ok(Vec::new()) };
+                // Whether it matches is found faster than where its groups are.
+                let found = Some(key).filter(|key| regex.is_match(key)).and_then(|key| regex.captures(key));
+                let Some(found) = found else { return Ok(Vec::new()) };
                 let capture = |name: &str| found.name(name).map(|text| text.as_str().to_owned());
                 let names = self.pattern.slots.iter().filter_map(|slot| slot.name.as_deref());
                 let captures = names.map(|name| Capture { text: capture(name), choice: None });
@@ -75,6 +77,7 @@ impl<'a> Matcher<'a> {
         let segments: Vec<&str> = key.split('.').collect();
         let mut walk = Walk {
             places,
+            key,
             segments: &segments,
             slots: vec![None; self.pattern.slots.len()],
             found: Vec::new(),
@@ -131,10 +134,11 @@ fn ends(pattern: &Pattern) -> (String, String) {
 }
 
 /// What a slot holds while the walk is under way.
-type Held<'k> = Option<(Option<std::borrow::Cow<'k, str>>, Option<usize>)>;
+type Held<'k> = Option<(Option<&'k str>, Option<usize>)>;
 
 struct Walk<'p, 'k> {
     places: &'p [Place],
+    key: &'k str,
     segments: &'k [&'k str],
     slots: Vec<Held<'k>>,
     found: Vec<Match>,
@@ -168,7 +172,7 @@ impl<'p, 'k> Walk<'p, 'k> {
             Place::Many { slot, least } => {
                 let rest = self.segments.len() - segment;
                 for count in (*least..=rest).rev() {
-                    let text = (count > 0).then(|| self.segments[segment..segment + count].join(".").into());
+                    let text = self.run(segment, segment + count);
                     self.with(*slot, text, None, |walk| walk.place(place + 1, segment + count));
                 }
             }
@@ -180,8 +184,8 @@ impl<'p, 'k> Walk<'p, 'k> {
                         continue;
                     }
                     let before = self.found.len();
-                    let joined = (!text.is_empty()).then(|| text.join(".").into());
-                    self.with(*slot, joined, Some(index), |walk| walk.place(place + 1, end));
+                    let taken = self.run(segment, end);
+                    self.with(*slot, taken, Some(index), |walk| walk.place(place + 1, end));
                     if self.found.len() > before {
                         break; // the earlier alternative is preferred
                     }
@@ -215,7 +219,7 @@ impl<'p, 'k> Walk<'p, 'k> {
                     if rest.is_empty() && !left.is_empty() {
                         break; // the last wildcard takes all or nothing fits
                     }
-                    self.with(*slot, Some(taken.into()), None, |walk| walk.atoms(rest, left, place, segment));
+                    self.with(*slot, Some(taken), None, |walk| walk.atoms(rest, left, place, segment));
                 }
             }
             Atom::Index { slot, range } => {
@@ -223,8 +227,7 @@ impl<'p, 'k> Walk<'p, 'k> {
                 for end in (1..=digits).rev() {
                     let (taken, left) = text.split_at(end);
                     if is_index(taken, *range) {
-                        let taken = Some(taken.into());
-                        self.with(*slot, taken, None, |walk| walk.atoms(rest, left, place, segment));
+                        self.with(*slot, Some(taken), None, |walk| walk.atoms(rest, left, place, segment));
                     }
                 }
             }
@@ -232,7 +235,7 @@ impl<'p, 'k> Walk<'p, 'k> {
                 for (index, literal) in texts.iter().enumerate() {
                     let Some(left) = text.strip_prefix(literal.as_str()) else { continue };
                     let before = self.found.len();
-                    let taken = Some(text[..literal.len()].into());
+                    let taken = text.get(..literal.len());
                     self.with(*slot, taken, Some(index), |walk| walk.atoms(rest, left, place, segment));
                     if self.found.len() > before {
                         break;
@@ -242,11 +245,23 @@ impl<'p, 'k> Walk<'p, 'k> {
         }
     }
 
+    /// The text of the segments from `first` to before `end`; none where these are no segments.
+    fn run(&self, first: usize, end: usize) -> Option<&'k str> {
+        let last = self.segments.get(first..end)?.last()?;
+        let start = self.offset(self.segments.get(first)?);
+        self.key.get(start..self.offset(last) + last.len())
+    }
+
+    /// Where in the key a segment begins.
+    fn offset(&self, segment: &str) -> usize {
+        segment.as_ptr() as usize - self.key.as_ptr() as usize
+    }
+
     /// Goes on with the slot filled, if it is free or holds the same text.
     fn with(
         &mut self,
         slot: Option<usize>,
-        text: Option<std::borrow::Cow<'k, str>>,
+        text: Option<&'k str>,
         choice: Option<usize>,
         go_on: impl FnOnce(&mut Self),
     ) {
@@ -264,9 +279,7 @@ impl<'p, 'k> Walk<'p, 'k> {
 
     fn accept(&mut self) {
         let captures = self.slots.iter().map(|held| match held {
-            Some((text, choice)) => {
-                Capture { text: text.as_ref().map(|text| text.clone().into_owned()), choice: *choice }
-            }
+            Some((text, choice)) => Capture { text: text.map(str::to_owned), choice: *choice },
             None => Capture::default(),
         });
         let way = Match { captures: captures.collect() };

@@ -6,6 +6,7 @@ mod error;
 mod lists;
 mod matching;
 mod names;
+mod needs;
 mod options;
 mod pattern;
 mod resolve;

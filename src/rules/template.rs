@@ -1,7 +1,9 @@
 //! Templates: the new name of a key, made from what a pattern captured.
 
+use std::borrow::Cow;
+
 use super::error::RuleErrorKind;
-use super::matching::Match;
+use super::matching::{Capture, Match};
 use super::pattern::{Pattern, SlotKind};
 use super::value::{Scope, Value, ValueError, ValueErrorKind, evaluate};
 use crate::source::Span;
@@ -229,34 +231,34 @@ impl Template {
         name.filter(|name| !name.is_empty()).ok_or(RenderError::Empty)
     }
 
-    fn piece(
+    fn piece<'t>(
         &self,
-        piece: &Piece,
+        piece: &'t Piece,
         pattern: &Pattern,
-        way: &Match,
+        way: &'t Match,
         scope: &dyn Scope,
-    ) -> Result<Option<String>, RenderError> {
+    ) -> Result<Option<Cow<'t, str>>, RenderError> {
         let capture = |slot: usize| way.captures.get(slot);
+        let text = |capture: &'t Capture| capture.text.as_deref().map(Cow::from);
+        let pick = |choice: usize, texts: &'t [String]| texts.get(choice).map(Cow::from);
         Ok(match piece {
-            Piece::Text(text) => Some(text.clone()),
-            Piece::Star(nth, _) => {
-                pattern.stars().nth(*nth).and_then(capture).and_then(|capture| capture.text.clone())
-            }
+            Piece::Text(text) => Some(text.into()),
+            Piece::Star(nth, _) => pattern.stars().nth(*nth).and_then(capture).and_then(text),
             Piece::Choice(nth, texts) => {
                 let choice = pattern.choices().nth(*nth).and_then(capture).and_then(|capture| capture.choice);
-                choice.and_then(|choice| texts.get(choice).cloned())
+                choice.and_then(|choice| pick(choice, texts))
             }
             Piece::NamedChoice(name, texts, _) => {
                 let choice = pattern.slot(name).and_then(capture).and_then(|capture| capture.choice);
-                choice.and_then(|choice| texts.get(choice).cloned())
+                choice.and_then(|choice| pick(choice, texts))
             }
             Piece::Name(name, span) => match pattern.slot(name) {
-                Some(slot) => capture(slot).and_then(|capture| capture.text.clone()),
-                None => Some(text_of(scope.name(name), *span)?),
+                Some(slot) => capture(slot).and_then(text),
+                None => Some(text_of(scope.name(name), *span)?.into()),
             },
-            Piece::Range(name, ..) => Some(text_of(scope.name(name), self.span)?),
+            Piece::Range(name, ..) => Some(text_of(scope.name(name), self.span)?.into()),
             Piece::Arithmetic(expr) => {
-                Some(text_of(Some(evaluate(expr, scope).map_err(RenderError::Value)?), expr.span)?)
+                Some(text_of(Some(evaluate(expr, scope).map_err(RenderError::Value)?), expr.span)?.into())
             }
         })
     }

@@ -14,6 +14,7 @@
 
 mod emit;
 mod error;
+mod plain;
 mod read;
 mod spec;
 

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
 use super::FORMAT;
 use super::error::{KeysYamlError, KeysYamlProblem};
+use super::plain;
 use super::spec::read_spec;
 use crate::keyset::{Key, KeySet, Role};
 
@@ -26,17 +27,25 @@ pub fn parse(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
         let problem = KeysYamlProblem::Yaml("brackets are open inside of too many others".to_owned());
         return Err(KeysYamlError { name: name.to_owned(), line: None, problem });
     }
-    let problem = Cell::new(None);
-    let seed = Document { origin: name, problem: &problem };
-    let read = seed.deserialize(serde_yaml::Deserializer::from_str(text));
-    let mut keyset = read.map_err(|error| {
-        let line = error.location().map(|location| location.line());
-        let found = problem.take().unwrap_or_else(|| KeysYamlProblem::Yaml(message(&error)));
-        KeysYamlError { name: name.to_owned(), line, problem: found }
-    })?;
+    let mut keyset = match plain::parse(name, text) {
+        Some(keyset) => keyset,
+        None => by_yaml(name, text)?,
+    };
     settle_roles(&mut keyset);
     check_ties(&keyset, text)?;
     Ok(keyset)
+}
+
+/// Reads whatever YAML allows.
+pub(super) fn by_yaml(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
+    let problem = Cell::new(None);
+    let seed = Document { origin: name, problem: &problem };
+    let read = seed.deserialize(serde_yaml::Deserializer::from_str(text));
+    read.map_err(|error| {
+        let line = error.location().map(|location| location.line());
+        let found = problem.take().unwrap_or_else(|| KeysYamlProblem::Yaml(message(&error)));
+        KeysYamlError { name: name.to_owned(), line, problem: found }
+    })
 }
 
 /// How many brackets are open at once at the deepest place, quotes not looked at.
