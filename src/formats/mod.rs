@@ -39,7 +39,10 @@ pub use origin::{Origin, Settings};
 pub use overlap::Overlap;
 pub use pytorch::{Distributed, Saved, open_distributed};
 pub use recording::Recording;
-pub use sharded::{ShardNames, ShardProblem, Sharded, is_sharded, stage_shards};
+pub use sharded::{
+    Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardProblem, Sharded, fill_shards,
+    finish, is_sharded, stage_shards,
+};
 pub use sink::{Produce, Progress, Sink};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
 pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, stage, write};

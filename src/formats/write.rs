@@ -115,9 +115,15 @@ pub struct Staged {
 enum StagedFiles {
     One(AtomicFile),
     Shards(StagedShards),
+    /// Shards of a part take their places one by one.
+    Placed,
 }
 
 impl Staged {
+    pub(super) fn placed(written: Written) -> Staged {
+        Staged { files: StagedFiles::Placed, written }
+    }
+
     pub(super) fn shards(shards: StagedShards, written: Written) -> Staged {
         Staged { files: StagedFiles::Shards(shards), written }
     }
@@ -130,6 +136,7 @@ impl Staged {
         match self.files {
             StagedFiles::One(file) => file.commit(placement)?,
             StagedFiles::Shards(shards) => shards.commit(placement)?,
+            StagedFiles::Placed => {}
         }
         Ok(self.written)
     }
@@ -182,9 +189,23 @@ pub(super) fn while_verifying<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, FormatError>,
 ) -> Result<T, FormatError> {
+    while_verifying_those(source, path, &|_| true, work)
+}
+
+/// As [`while_verifying`], of the storages of `those` numbers, counted over all files of the source.
+pub(super) fn while_verifying_those<T>(
+    source: &Checkpoint,
+    path: &Path,
+    those: &(dyn Fn(usize) -> bool + Sync),
+    work: impl FnOnce() -> Result<T, FormatError>,
+) -> Result<T, FormatError> {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let check = || source.documents().try_for_each(|document| document.verify(&stop));
+        let check = || {
+            let mut numbers = 0..;
+            let mut wanted = || numbers.next().is_some_and(those);
+            source.documents().try_for_each(|document| document.verify(&stop, &mut wanted))
+        };
         let verifier = source.documents().next().map(|_| scope.spawn(check));
         let done = work();
         if done.is_err() {

@@ -311,14 +311,19 @@ impl Document {
         String::from_utf8(bytes).ok()
     }
 
-    /// Compares the bytes of all storages with the CRCs that the archive records, until `stop`.
+    /// Compares the bytes of storages with the CRCs that the archive records, until `stop`; of each that has one, in
+    /// order, `wanted` is asked.
     ///
     /// # Errors
     /// [`FormatError::Crc`] for the first that differs.
-    pub(in crate::formats) fn verify(&self, stop: &AtomicBool) -> Result<(), FormatError> {
+    pub(in crate::formats) fn verify(
+        &self,
+        stop: &AtomicBool,
+        wanted: &mut dyn FnMut() -> bool,
+    ) -> Result<(), FormatError> {
         let mut buffer = vec![0; crate::formats::output::CHUNK];
         for (key, storage) in &self.storages {
-            let Some(recorded) = storage.crc else { continue };
+            let Some(recorded) = storage.crc.filter(|_| wanted()) else { continue };
             let extent = &storage.extent;
             let mut hasher = crc32fast::Hasher::new();
             let mut done = 0;
