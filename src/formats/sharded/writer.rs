@@ -40,7 +40,7 @@ pub fn stage_shards(
     let layout = Layout::new(output, names, max)?;
     let staged = StagedShards::new(names, layout.names.iter().cloned())?;
     let files = write::while_verifying(output.source, &index_path, || {
-        let files = layout.names.iter().enumerate().map(|(number, name)| {
+        let files = staged.shards().iter().enumerate().map(|(number, name)| {
             let path = names.path(name);
             let io = |source| FormatError::io(&path, "write", source);
             let file = File::create_new(staged.staged(name)).map_err(io)?;
@@ -53,7 +53,7 @@ pub fn stage_shards(
         files.collect::<Result<Vec<WrittenFile>, FormatError>>()
     })?;
     let mut weight_map = IndexMap::with_capacity(layout.dict.tensors.len());
-    for (number, name) in layout.names.iter().enumerate() {
+    for (number, name) in staged.shards().iter().enumerate() {
         weight_map.extend(layout.keys(number).into_iter().map(|key| (key, name.clone())));
     }
     let index = Index { metadata: layout.metadata(), weight_map };
