@@ -37,6 +37,9 @@ pub enum Finished {
 /// Where shards are missing or not as they were written, and where the folder holds none or others.
 pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
     let wrong = |problem| FormatError::Parts { path: path.to_owned(), problem };
+    if !super::is_sharded(path) {
+        return Err(wrong(PartProblem::NoParts));
+    }
     let Some(names) = waiting(path)? else {
         return match super::open(path, &[], &Limits::default()) {
             Ok(checkpoint) => Ok(Finished::Before { shards: shards_of(&checkpoint) }),
@@ -44,7 +47,7 @@ pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
                 Err(wrong(PartProblem::NoParts))
             }
             Err(error @ FormatError::Shards { .. }) => Err(error),
-            Err(FormatError::Io { .. }) if path.extension().is_some() => Err(wrong(PartProblem::NoParts)),
+            Err(FormatError::Io { .. }) if !path.is_dir() => Err(wrong(PartProblem::NoParts)),
             Err(error) => Err(error),
         };
     };
