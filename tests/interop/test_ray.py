@@ -25,12 +25,16 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.fixture
-def cluster(monkeypatch):
+@pytest.fixture(scope="module")
+def cluster():
     """Four worker processes on two cores: they wait for the disk more than they compute."""
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY / "examples"))
-    ray.init(num_cpus=PARTS, include_dashboard=False, log_to_driver=False, object_store_memory=80 << 20)
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "PYTHONPATH": str(REPOSITORY / "examples"),
+    }
+    local = {"_node_ip_address": "127.0.0.1", "include_dashboard": False, "object_store_memory": 80 << 20}
+    ray.init(num_cpus=PARTS, log_to_driver=False, **local)
     yield
     ray.shutdown()
 
