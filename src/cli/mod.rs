@@ -66,7 +66,8 @@ Examples:
   migrate init model.ckpt                                 begins a folder of migrations
   migrate new v2 --from new.ckpt                          its next version, and what has changed
   migrate --rules migrations/ --out-dir out/ runs/*.ckpt  each of several checkpoints by itself
-  migrate --rules v1_to_v2.rules old/ -o new/ --shard 2/8 one of eight jobs; then: migrate finish new/
+  migrate --rules r.rules old/ -o new/ --shard 2/8        one of eight jobs, on any machine
+  migrate finish new/                                     when all of them are done
   migrate check migrations/                               proves a folder of rule files, in CI
   migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
