@@ -30,8 +30,8 @@ use std::path::Path;
 
 use crate::edit::Edit;
 use crate::formats::{
-    self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
-    Recording, ShardNames, StateDict, Written,
+    self, Checkpoint, Content, Cut, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
+    Recording, RunDigest, ShardNames, StateDict, Written,
 };
 use crate::optimizer::Followed;
 use crate::plan::{ExprId, Plan};
@@ -63,6 +63,8 @@ pub struct Shards<'a> {
     pub names: &'a ShardNames,
     /// How many bytes of tensors each holds at most.
     pub max_bytes: u64,
+    /// The part of them that is written, where others write the rest, and what all of them must agree on.
+    pub part: Option<(Cut, &'a RunDigest)>,
 }
 
 /// What applying a plan came to.
@@ -84,7 +86,8 @@ pub fn output_bytes(plans: &[Plan]) -> u64 {
 /// Applies plans to the checkpoint that they were made for: one for each of its dicts, in their order.
 ///
 /// `followed` says what becomes of each optimizer of the checkpoint; all stay where it is empty.
-/// Several outputs appear once all of them are complete. There is a report for each.
+/// Several outputs appear once all of them are complete; shards of a part, which no index leads to yet, one by one.
+/// There is a report for each.
 ///
 /// # Errors
 /// Where a value is not as a rule says, tied tensors cannot be written, a key belongs to no output, or
@@ -121,7 +124,12 @@ pub fn apply(
         let placement = &destination.placement;
         let file = match &destination.shards {
             None => formats::stage(&output, destination.path, placement)?,
-            Some(shards) => formats::stage_shards(&output, shards.names, shards.max_bytes, placement)?,
+            Some(Shards { names, max_bytes, part: None }) => {
+                formats::stage_shards(&output, names, *max_bytes, placement)?
+            }
+            Some(Shards { names, max_bytes, part: Some(part) }) => {
+                formats::fill_shards(&output, names, *max_bytes, *part, placement)?
+            }
         };
         let tied_left_out = made.into_iter().flat_map(|made| made.tied_left_out).collect();
         staged.push((file, destination, tied_left_out));

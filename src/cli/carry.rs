@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 use crate::apply::{self, ApplyError, Destination, Shards};
 use crate::diagnostic::{Diagnostic, printable};
 use crate::edit::path_text;
-use crate::formats::{Checkpoint, Placement, Progress, Recording};
+use crate::formats::{Checkpoint, Cut, Placement, Progress, Recording};
 use crate::plan::Plan;
 use crate::source::Sources;
 
 use super::done::Done;
+use super::part;
 use super::place::Place;
 use super::prepare::{Course, Outcome, PlanArgs, Prepared, prepare};
 use super::record::Record;
@@ -24,6 +25,8 @@ pub(super) struct Manner {
     pub max_shard: u64,
     /// Whether the output records what was done to it.
     pub record: bool,
+    /// The part of the shards that is written, where others write the rest.
+    pub cut: Option<Cut>,
 }
 
 /// Who is told how a migration goes.
@@ -55,8 +58,11 @@ pub(super) fn carry_out(
     manner: &Manner,
     watch: &dyn Watch,
 ) -> Result<Ended, Failure> {
-    let &Manner { placement, max_shard, record: recording } = manner;
+    let &Manner { placement, max_shard, record: recording, cut } = manner;
     place.check(&placement)?;
+    if let Some(cut) = cut {
+        part::check(place, cut)?;
+    }
     let prepared = prepare(args, place.holds_several_dicts())?;
     if prepared.keys_alone {
         let message = format!("`{}` is a key set and holds no tensors", prepared.checkpoint.path.display());
@@ -85,18 +91,21 @@ pub(super) fn carry_out(
         (true, true) => Recording::Write(record(course, plans)),
     };
     let outputs = place.settle(checkpoint, &placement)?;
+    let run = cut.map(|cut| part::digest(&prepared, plans, &record, max_shard).map(|run| (cut, run)));
+    let run = run.transpose()?;
+    let part = run.as_ref().map(|(cut, run)| (*cut, run));
     let destinations = outputs.iter().map(|output| Destination {
         path: &output.path,
         name: output.name.as_deref(),
         format: output.format,
-        shards: output.shards.as_ref().map(|names| Shards { names, max_bytes: max_shard }),
+        shards: output.shards.as_ref().map(|names| Shards { names, max_bytes: max_shard, part }),
         placement,
         edits: &beside.edits,
         weights_only: beside.weights_only,
         record: record.clone(),
     });
     let destinations: Vec<Destination> = destinations.collect();
-    watch.begin(apply::output_bytes(plans))?;
+    watch.begin(apply::output_bytes(plans) / cut.map_or(1, |cut| cut.parts() as u64))?;
     let backup = place.back_up()?;
     let reports = apply::apply(plans, checkpoint, &beside.optimizers, &destinations, watch);
     let reports = match reports {

@@ -86,8 +86,13 @@ impl Done<'_> {
         let outputs = self.destinations.iter().zip(self.reports).map(|(destination, report)| {
             let name = printable(&destination.path.display().to_string());
             let shards = report.written.shards();
-            let shards = shards.map(|shards| format!(" in {}", counted(shards, "shard")));
-            (name, format!("{}{}", size(report.written.bytes()), shards.unwrap_or_default()))
+            let shards = match destination.shards.as_ref().and_then(|shards| shards.part) {
+                Some((cut, _)) => {
+                    format!(" in {} of part {cut}", counted(report.written.files.len(), "shard"))
+                }
+                None => shards.map(|shards| format!(" in {}", counted(shards, "shard"))).unwrap_or_default(),
+            };
+            (name, format!("{}{shards}", size(report.written.bytes())))
         });
         let outputs: Vec<(String, String)> = outputs.collect();
         let mirrors = self.plans.iter().zip(&self.checkpoint.dicts).skip(self.ruled);

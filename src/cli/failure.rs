@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::formats::keys_yaml::KeysYamlError;
-use crate::formats::{FormatError, ShardProblem};
+use crate::formats::{FormatError, PartProblem, ShardProblem};
 use crate::source::{Sources, Span};
 
 use super::Exit;
@@ -54,6 +54,11 @@ impl Failure {
             | FormatError::Shards { problem: ShardProblem::ManyIndexes { .. }, .. }
             | FormatError::OneDictOnly { .. }
             | FormatError::NoTensors { .. } => Exit::Usage,
+            FormatError::Parts { problem, .. } => match problem {
+                PartProblem::Incomplete { .. } => Exit::Different,
+                PartProblem::Damaged { .. } => Exit::Io,
+                _ => Exit::Usage,
+            },
             FormatError::CannotHold { .. }
             | FormatError::OpaqueEntry { .. }
             | FormatError::OthersLost { .. }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::{Placement, Progress, Replace};
+use crate::formats::{Cut, Placement, Progress, Replace};
 use crate::quantity::bytes_of;
 use crate::source::Sources;
 
@@ -33,6 +33,10 @@ pub struct MigrateArgs {
     /// of the output asks for shards
     #[arg(long, value_name = "SIZE", conflicts_with = "in_place", value_parser = shard_size)]
     max_shard_size: Option<u64>,
+    /// Write but part K of N of the shards, counted from 1: every part may be a job on a machine of its own.
+    /// `migrate finish OUT` makes one checkpoint of all of them
+    #[arg(long, value_name = "K/N", conflicts_with_all = ["in_place", "force", "dry_run", "out_dir"], value_parser = str::parse::<Cut>)]
+    shard: Option<Cut>,
     /// Put the new checkpoint in the place of the old one, which is kept under another name
     #[arg(long, requires = "backup")]
     in_place: bool,
@@ -78,11 +82,17 @@ pub fn run(args: &MigrateArgs, terminal: &Terminal) -> Exit {
 fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let manner = Manner {
         placement: Placement {
-            replace: if args.force || args.in_place { Replace::Force } else { Replace::Never },
+            // A part looks itself for what it may not replace: other parts have been there.
+            replace: if args.force || args.in_place || args.shard.is_some() {
+                Replace::Force
+            } else {
+                Replace::Never
+            },
             sync: !args.no_sync,
         },
         max_shard: args.max_shard_size.unwrap_or(MAX_SHARD_SIZE),
         record: !args.no_record,
+        cut: args.shard,
     };
     if let Some(folder) = &args.many.out_dir {
         let job = many::Job {

@@ -20,6 +20,7 @@ mod done;
 mod exit;
 pub mod explain;
 mod failure;
+pub mod finish;
 pub mod fmt;
 mod fresh;
 pub mod init;
@@ -36,6 +37,7 @@ mod mirrors;
 mod named;
 pub mod new_version;
 mod out_dir;
+mod part;
 mod picture;
 mod place;
 pub mod plan;
@@ -64,6 +66,8 @@ Examples:
   migrate init model.ckpt                                 begins a folder of migrations
   migrate new v2 --from new.ckpt                          its next version, and what has changed
   migrate --rules migrations/ --out-dir out/ runs/*.ckpt  each of several checkpoints by itself
+  migrate --rules r.rules old/ -o new/ --shard 2/8        one of eight jobs, on any machine
+  migrate finish new/                                     when all of them are done
   migrate check migrations/                               proves a folder of rule files, in CI
   migrate status --rules migrations/ runs/*.ckpt          which version each is
   migrate keys model.ckpt -o v2.keys.yaml                 the keys that a version has
@@ -105,6 +109,7 @@ enum Command {
     New(new_version::NewArgs),
     Status(status::StatusArgs),
     Verify(verify::VerifyArgs),
+    Finish(finish::FinishArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -135,6 +140,7 @@ pub fn main() -> Exit {
         Some(Command::New(args)) => new_version::run(&args, &terminal),
         Some(Command::Status(args)) => status::run(&args, &terminal),
         Some(Command::Verify(args)) => verify::run(&args, &terminal),
+        Some(Command::Finish(args)) => finish::run(&args, &terminal),
         Some(Command::Completions(args)) => completions::run(&args, &terminal),
         Some(Command::Man(args)) => man::run(&args, &terminal),
     }

@@ -154,6 +154,12 @@ impl Place {
         forms.all(|form| matches!(form, Form::File(Format::TorchZip) | Form::InPlace))
     }
 
+    /// Whether there is one output, and it is in shards.
+    pub fn is_one_in_shards(&self) -> bool {
+        let outputs: Vec<&Form> = self.outputs.iter().map(|output| &output.form).collect();
+        matches!(outputs.as_slice(), [Form::Shards(_) | Form::Folder])
+    }
+
     /// The files of the outputs, now that the source is known.
     ///
     /// # Errors

@@ -41,12 +41,16 @@ impl AtomicFile {
     /// # Errors
     /// Where the path has no file name or its folder cannot be written; errors name `path`.
     pub fn create(path: &Path) -> Result<Self, FormatError> {
+        AtomicFile::create_in(&folder_of(path), path)
+    }
+
+    /// Makes an unseen file in a folder of the same file system as `path`.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`].
+    pub fn create_in(staging: &Path, path: &Path) -> Result<Self, FormatError> {
         let io = |source| FormatError::io(path, "write", source);
         let name = path.file_name().ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
         // A name may fill the 255 bytes that file systems allow: the temporary one must not be longer.
         let mut prefix = std::ffi::OsString::from(".");
         if name.len() <= 200 {
@@ -57,10 +61,10 @@ impl AtomicFile {
             .prefix(&prefix)
             .suffix(".migrate-tmp")
             .permissions(Permissions::from_mode(0o666)) // less the umask, as for any new file
-            .tempfile_in(&folder)
+            .tempfile_in(staging)
             .map_err(io)
             .map_err(without_temporary_name)?;
-        Ok(AtomicFile { path: path.to_owned(), folder, file })
+        Ok(AtomicFile { path: path.to_owned(), folder: folder_of(path), file })
     }
 
     /// The place the file is meant for.
@@ -98,6 +102,14 @@ impl AtomicFile {
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io)?;
         }
         Ok(())
+    }
+}
+
+/// The folder that a path lies in.
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
     }
 }
 

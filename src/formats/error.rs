@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Foreign, Overlap, ShardProblem};
+use super::{Foreign, Overlap, PartProblem, ShardProblem};
 use crate::tensor::Dtype;
 
 /// A value that is no tensor and cannot be changed as an edit asks for.
@@ -201,6 +201,14 @@ pub enum FormatError {
         /// What is wrong.
         problem: ShardProblem,
     },
+    /// Parts of an output that do not fit each other, or are not there.
+    #[error("`{}` {problem}", path.display())]
+    Parts {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        problem: PartProblem,
+    },
     /// One key twice in a file.
     #[error("`{}` holds the key `{key}` twice", path.display())]
     DuplicateKey {
@@ -337,6 +345,7 @@ impl FormatError {
             }
             FormatError::Edit { edit, .. } => edit.help(),
             FormatError::Shards { problem, .. } => problem.help(),
+            FormatError::Parts { problem, .. } => Some(problem.help()),
             FormatError::SharedKey { .. } => Some(
                 "shards share no key; to join what several files hold under one key, give each a name, as in \
                  `r0=a.pt r1=b.pt`: it stands before that file's keys in the rules; to migrate each file \
@@ -387,6 +396,7 @@ impl FormatError {
             FormatError::Edit { .. } => "value-path",
             FormatError::SharedKey { .. } => "shared-key",
             FormatError::Shards { problem, .. } => problem.code(),
+            FormatError::Parts { problem, .. } => problem.code(),
             FormatError::OneDictOnly { .. } => "one-dict-only",
             FormatError::CannotHold { .. } => "cannot-hold",
             FormatError::OpaqueEntry { .. } => "opaque-entry",

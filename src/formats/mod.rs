@@ -42,6 +42,9 @@ pub use overlap::Overlap;
 pub use produce::{Pieces, Produce, Progress, ReadElements};
 pub use pytorch::{Distributed, Saved, open_distributed};
 pub use recording::Recording;
-pub use sharded::{ShardNames, ShardProblem, Sharded, is_sharded, stage_shards};
+pub use sharded::{
+    Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardProblem, Sharded, fill_shards,
+    finish, is_sharded, stage_shards,
+};
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
 pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, stage, write};

@@ -117,9 +117,15 @@ pub struct Staged {
 enum StagedFiles {
     One(AtomicFile),
     Shards(StagedShards),
+    /// Shards of a part take their places one by one.
+    Placed,
 }
 
 impl Staged {
+    pub(super) fn placed(written: Written) -> Staged {
+        Staged { files: StagedFiles::Placed, written }
+    }
+
     pub(super) fn shards(shards: StagedShards, written: Written) -> Staged {
         Staged { files: StagedFiles::Shards(shards), written }
     }
@@ -132,6 +138,7 @@ impl Staged {
         match self.files {
             StagedFiles::One(file) => file.commit(placement)?,
             StagedFiles::Shards(shards) => shards.commit(placement)?,
+            StagedFiles::Placed => {}
         }
         Ok(self.written)
     }
@@ -161,7 +168,7 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     let file = AtomicFile::create(path)?;
     let mut out = OutputFile::new(path, file.file(), output.progress);
     let body = write_body(output, &mut out)?;
-    verify_others(output.source, &body.verified, path)?;
+    verify_storages(output.source, path, |_, storage| !body.verified(storage))?;
     let files = vec![WrittenFile { path: path.to_owned(), bytes: body.bytes }];
     let written = Written { files, moved: body.moved };
     Ok(Staged { files: StagedFiles::One(file), written })
@@ -185,19 +192,28 @@ pub(super) fn write_body<'a>(output: &'a Output<'a>, out: &mut OutputFile<'a>) -
     }
 }
 
-/// Compares the source's storages with their recorded CRCs, but for those that were compared; `path` is what
-/// errors of the threads themselves name.
-pub(super) fn verify_others(
+/// Compares those of the source's storages that are `wanted` with their recorded CRCs; they are told by number,
+/// counted over all files of the source. `path` is what errors of the threads themselves name.
+pub(super) fn verify_storages(
     source: &Checkpoint,
-    verified: &HashSet<*const Storage>,
     path: &Path,
+    wanted: impl Fn(usize, &Storage) -> bool,
 ) -> Result<(), FormatError> {
-    let storages = source.documents().flat_map(|document| document.recorded_storages());
-    let left: Vec<_> =
-        storages.filter(|recorded| !verified.contains(&std::ptr::from_ref(recorded.storage))).collect();
-    mover::in_threads(left.len(), path, |index, buffer| {
-        left.get(index).map_or(Ok(()), |recorded| recorded.verify(buffer))
+    let storages = source.documents().flat_map(|document| document.recorded_storages()).enumerate();
+    let wanted: Vec<_> = storages
+        .filter(|(number, recorded)| wanted(*number, recorded.storage))
+        .map(|found| found.1)
+        .collect();
+    mover::in_threads(wanted.len(), path, |index, buffer| {
+        wanted.get(index).map_or(Ok(()), |recorded| recorded.verify(buffer))
     })
+}
+
+impl Body {
+    /// Whether a storage was compared on the way.
+    pub(super) fn verified(&self, storage: &Storage) -> bool {
+        self.verified.contains(&std::ptr::from_ref(storage))
+    }
 }
 
 /// Checks that the output has a dict for each of the source's, and can hold as many; `single` says that it

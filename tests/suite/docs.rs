@@ -43,6 +43,7 @@ fn links_inside_the_pages_lead_somewhere() {
         "docs/errors.md",
         "docs/architecture.md",
         "docs/dependencies.md",
+        "docs/scale.md",
     ];
     for name in pages {
         for found in link.captures_iter(&page(name)) {
@@ -61,6 +62,14 @@ fn links_inside_the_pages_lead_somewhere() {
                 &found[1]
             );
         }
+    }
+}
+
+#[test]
+fn the_page_of_scale_quotes_the_job_files_as_they_are() {
+    let scale = page("docs/scale.md");
+    for name in ["examples/ray_migrate.py", "examples/slurm_migrate.sh", "examples/k8s_migrate.yaml"] {
+        assert!(scale.contains(&page(name)), "docs/scale.md does not quote {name} as it is");
     }
 }
 

@@ -169,7 +169,14 @@ fn the_readme_lists_the_commands_there_are() {
 fn command_lines_in_the_pages_and_in_help_have_existing_options() {
     let mut lines: Vec<String> = Vec::new();
     let in_text = Regex::new("`(migrate (?:--|[a-z]+ )[^`]*)`").unwrap();
-    for name in ["README.md", "docs/language.md", "docs/cookbook.md", "docs/versions.md", "docs/errors.md"] {
+    for name in [
+        "README.md",
+        "docs/language.md",
+        "docs/cookbook.md",
+        "docs/versions.md",
+        "docs/errors.md",
+        "docs/scale.md",
+    ] {
         let text = page(name).replace('\n', " ");
         lines.extend(in_text.captures_iter(&text).map(|found| found[1].to_owned()));
     }

@@ -12,6 +12,9 @@ const INDEX: &str = ".index.json";
 /// What stands behind the stem of shards while they take the place of others of the same names.
 const INTERIM: &str = ".migrate";
 
+/// What the name of the folder ends in that parts of an output share.
+const PARTS: &str = ".migrate-parts";
+
 /// Whether a path is read as a sharded checkpoint: an index, or the folder of one.
 pub fn is_sharded(path: &Path) -> bool {
     path.is_dir() || path.extension().is_some_and(|extension| extension == "json")
@@ -107,6 +110,17 @@ impl ShardNames {
 
     pub(super) fn single_name(&self) -> String {
         format!("{}.{}", self.stem, self.extension)
+    }
+
+    /// The path of the hidden folder that parts of the output share until it is finished.
+    pub(super) fn parts(&self) -> PathBuf {
+        self.path(&format!(".{}{PARTS}", self.single_name()))
+    }
+
+    /// The names whose parts' folder has this name, where it is one.
+    pub(super) fn of_parts(folder: &Path, name: &str) -> Option<Self> {
+        let name = name.strip_prefix('.')?.strip_suffix(PARTS)?;
+        ShardNames::of_file(&folder.join(name)).ok()
     }
 
     /// The name of a shard, counted from 1.

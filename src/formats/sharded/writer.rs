@@ -16,7 +16,7 @@ use crate::formats::mover::Moved;
 use crate::formats::output::OutputFile;
 use crate::formats::write::{
     Body, Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, check_dicts,
-    verify_others, write_body,
+    verify_storages, write_body,
 };
 use crate::formats::{Entry, EntryData, Format, FormatError, Placement, Replace};
 
@@ -40,28 +40,30 @@ pub fn stage_shards(
     {
         return Err(FormatError::Exists { path });
     }
-    check_dicts(output, &index_path, true)?;
-    refuse_others(output, &index_path)?;
-    let none = OutputDict::default();
-    let dict = output.dicts.first().unwrap_or(&none);
-    let Partition { shards, total_size } = partition(output, dict, max);
-    let staged = StagedShards::new(names, (1..=shards.len()).map(|n| names.shard(n, shards.len())))?;
-    let mut files = Vec::with_capacity(shards.len() + 1);
+    let layout = Layout::new(output, names, max)?;
+    let staged = StagedShards::new(names, layout.names.iter().cloned())?;
+    let mut files = Vec::with_capacity(staged.shards().len() + 1);
     let (mut moved, mut verified) = (Moved::default(), HashSet::new());
-    for (tensors, name) in shards.iter().zip(staged.shards()) {
-        let shard = part(output, dict, tensors);
-        let body = write_shard(&shard, &names.path(name), &staged.staged(name), placement)?;
-        files.push(WrittenFile { path: names.path(name), bytes: body.bytes });
+    for (number, name) in staged.shards().iter().enumerate() {
+        let path = names.path(name);
+        let io = |source| FormatError::io(&path, "write", source);
+        let file = File::create_new(staged.staged(name)).map_err(io)?;
+        let body = write_shard(&layout.part(number), &path, &file)?;
+        if placement.sync {
+            file.sync_all().map_err(io)?;
+        }
         moved += body.moved;
         verified.extend(body.verified);
+        files.push(WrittenFile { path, bytes: body.bytes });
     }
-    verify_others(output.source, &verified, &index_path)?;
-    let mut weight_map = IndexMap::with_capacity(dict.tensors.len());
-    for (tensors, name) in shards.iter().zip(staged.shards()) {
-        let keys = tensors.iter().filter_map(|&number| dict.tensors.get(number));
-        weight_map.extend(keys.map(|tensor| (tensor.key.clone(), name.clone())));
+    verify_storages(output.source, &index_path, |_, storage| {
+        !verified.contains(&std::ptr::from_ref(storage))
+    })?;
+    let mut weight_map = IndexMap::with_capacity(layout.dict.tensors.len());
+    for (number, name) in staged.shards().iter().enumerate() {
+        weight_map.extend(layout.keys(number).into_iter().map(|key| (key, name.clone())));
     }
-    let index = Index { metadata: metadata(output, dict, total_size), weight_map };
+    let index = Index { metadata: layout.metadata(), weight_map };
     let write = |file: &str, index: &Index| {
         let written = File::create(staged.staged(file)).and_then(|mut file| {
             file.write_all(index.text().as_bytes())?;
@@ -73,6 +75,55 @@ pub fn stage_shards(
     write(INTERIM_INDEX, &index.renamed(|shard| staged.interim(shard)))?;
     files.push(WrittenFile { path: index_path.clone(), bytes: index.text().len() as u64 });
     Ok(Staged::shards(staged, Written { files, moved }))
+}
+
+/// Which tensors of an output go into which shard; equal outputs are laid out equally, wherever that is done.
+pub(super) struct Layout<'a> {
+    output: &'a Output<'a>,
+    dict: &'a OutputDict<'a>,
+    /// The numbers of the tensors of each shard.
+    pub(super) shards: Vec<Vec<usize>>,
+    /// The names of the shards.
+    pub(super) names: Vec<String>,
+    total_size: u64,
+}
+
+impl<'a> Layout<'a> {
+    /// Lays out an output in shards of at most `max` bytes of tensors.
+    ///
+    /// # Errors
+    /// Where the output holds other things than one dict of tensors.
+    pub(super) fn new(output: &'a Output<'a>, names: &ShardNames, max: u64) -> Result<Self, FormatError> {
+        let path = names.index();
+        check_dicts(output, &path, true)?;
+        refuse_others(output, &path)?;
+        let none = || FormatError::Output { path: path.clone(), what: "it has no tensors".to_owned() };
+        let dict = output.dicts.first().ok_or_else(none)?;
+        let Partition { shards, total_size } = partition(output, dict, max);
+        let names = (1..=shards.len()).map(|number| names.shard(number, shards.len())).collect();
+        Ok(Layout { output, dict, shards, names, total_size })
+    }
+
+    /// The numbers of the tensors of a shard, counted from 0.
+    fn tensors(&self, shard: usize) -> &[usize] {
+        self.shards.get(shard).map_or(&[], Vec::as_slice)
+    }
+
+    /// The output that a shard is.
+    pub(super) fn part(&self, shard: usize) -> Output<'a> {
+        part(self.output, self.dict, self.tensors(shard))
+    }
+
+    /// The keys of a shard, in order.
+    pub(super) fn keys(&self, shard: usize) -> Vec<String> {
+        let tensors = self.tensors(shard).iter().filter_map(|&number| self.dict.tensors.get(number));
+        tensors.map(|tensor| tensor.key.clone()).collect()
+    }
+
+    /// The `metadata` of the index.
+    pub(super) fn metadata(&self) -> Map<String, Value> {
+        metadata(self.output, self.dict, self.total_size)
+    }
 }
 
 /// Refuses what shards do not hold.
@@ -118,21 +169,10 @@ fn part<'a>(output: &'a Output<'a>, dict: &'a OutputDict<'a>, tensors: &[usize])
     }
 }
 
-/// Writes a shard to `staged`; errors name `path`. Returns its size.
-fn write_shard(
-    shard: &Output<'_>,
-    path: &Path,
-    staged: &Path,
-    placement: &Placement,
-) -> Result<Body, FormatError> {
-    let io = |source| FormatError::io(path, "write", source);
-    let file = File::create_new(staged).map_err(io)?;
-    let mut out = OutputFile::new(path, &file, shard.progress);
-    let body = write_body(shard, &mut out)?;
-    if placement.sync {
-        file.sync_all().map_err(io)?;
-    }
-    Ok(body)
+/// Writes a shard into a file; errors name `path`.
+pub(super) fn write_shard(shard: &Output<'_>, path: &Path, file: &File) -> Result<Body, FormatError> {
+    let mut out = OutputFile::new(path, file, shard.progress);
+    write_body(shard, &mut out)
 }
 
 /// The index's `metadata`: what the source's index had, and sizes as they are now.
