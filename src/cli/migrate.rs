@@ -78,7 +78,11 @@ pub fn run(args: &MigrateArgs, terminal: &Terminal) -> Exit {
 fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let manner = Manner {
         placement: Placement {
-            replace: if args.force || args.in_place { Replace::Force } else { Replace::Never },
+            replace: match (args.in_place, args.force) {
+                (true, _) => Replace::InPlace,
+                (false, true) => Replace::Force,
+                (false, false) => Replace::Never,
+            },
             sync: !args.no_sync,
         },
         max_shard: args.max_shard_size.unwrap_or(MAX_SHARD_SIZE),

@@ -1,13 +1,12 @@
 //! Output files that appear whole or not at all.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::FormatError;
+use super::{FormatError, access, temporary};
 
 /// What to do where the output exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +15,8 @@ pub enum Replace {
     Never,
     /// Replace it, in one step.
     Force,
+    /// Replace it as [`Force`](Replace::Force) does, with a file of the same owner, group and mode.
+    InPlace,
 }
 
 /// How an output takes its place.
@@ -53,13 +54,7 @@ impl AtomicFile {
             prefix.push(name);
         }
         prefix.push(".");
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".migrate-tmp")
-            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any new file
-            .tempfile_in(&folder)
-            .map_err(io)
-            .map_err(without_temporary_name)?;
+        let file = temporary::file(&folder, &prefix).map_err(io)?;
         Ok(AtomicFile { path: path.to_owned(), folder, file })
     }
 
@@ -71,6 +66,16 @@ impl AtomicFile {
     /// The file, to be written.
     pub fn file(&self) -> &File {
         self.file.as_file()
+    }
+
+    /// Lets those read and write it who may do so with the file at `other`. This is for a file that is still
+    /// empty: once there is something to read, nobody may who could not before.
+    ///
+    /// # Errors
+    /// Where the other file cannot be looked at, and where it would be open to more people.
+    pub fn take_access_of(&self, other: &Path) -> Result<(), FormatError> {
+        access::take_over(self.file.as_file(), other)
+            .map_err(|source| FormatError::io(&self.path, "write", source))
     }
 
     /// Puts the file in its place.
@@ -85,7 +90,7 @@ impl AtomicFile {
             file.as_file().sync_all().map_err(io)?;
         }
         let persisted = match placement.replace {
-            Replace::Force => file.persist(&path),
+            Replace::Force | Replace::InPlace => file.persist(&path),
             Replace::Never => file.persist_noclobber(&path),
         };
         if let Err(error) = persisted {
@@ -98,19 +103,5 @@ impl AtomicFile {
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io)?;
         }
         Ok(())
-    }
-}
-
-/// `tempfile` puts its own path into the error; the user knows the output only.
-pub(super) fn without_temporary_name(error: FormatError) -> FormatError {
-    match error {
-        FormatError::Io { path, doing, source } => {
-            let source = match source.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::from(source.kind()),
-            };
-            FormatError::Io { path, doing, source }
-        }
-        other => other,
     }
 }
