@@ -7,6 +7,7 @@ mod cases;
 mod chains;
 mod command;
 mod docs;
+mod faults;
 mod files;
 mod fmt;
 mod inverse;
