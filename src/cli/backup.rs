@@ -55,6 +55,7 @@ impl Backup {
             let help = "wait for it to end; what it replaces is kept as its backup";
             return Err(Failure::new(Exit::Usage, Diagnostic::error("busy", message).help(help)));
         }
+        AtomicFile::take_away_leftovers(path);
         let made = match fs::hard_link(input, path) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

@@ -1,6 +1,7 @@
 //! Output files that appear whole or not at all.
 
-use std::fs::File;
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -43,19 +44,18 @@ impl AtomicFile {
     /// Where the path has no file name or its folder cannot be written; errors name `path`.
     pub fn create(path: &Path) -> Result<Self, FormatError> {
         let io = |source| FormatError::io(path, "write", source);
-        let name = path.file_name().ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        // A name may fill the 255 bytes that file systems allow: the temporary one must not be longer.
-        let mut prefix = std::ffi::OsString::from(".");
-        if name.len() <= 200 {
-            prefix.push(name);
-        }
-        prefix.push(".");
+        let prefix = prefix(path).ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
+        let folder = folder_of(path);
         let file = temporary::file(&folder, &prefix).map_err(io)?;
         Ok(AtomicFile { path: path.to_owned(), folder, file })
+    }
+
+    /// Takes away what runs that were killed left of a file meant for `path`; [`create`](AtomicFile::create)
+    /// does so too.
+    pub fn take_away_leftovers(path: &Path) {
+        if let Some(prefix) = prefix(path) {
+            temporary::sweep(&folder_of(path), &prefix);
+        }
     }
 
     /// The place the file is meant for.
@@ -89,19 +89,40 @@ impl AtomicFile {
         if placement.sync {
             file.as_file().sync_all().map_err(io)?;
         }
-        let persisted = match placement.replace {
-            Replace::Force | Replace::InPlace => file.persist(&path),
-            Replace::Never => file.persist_noclobber(&path),
-        };
-        if let Err(error) = persisted {
-            return Err(match error.error.kind() {
-                io::ErrorKind::AlreadyExists => FormatError::Exists { path: path.clone() },
-                _ => io(error.error),
-            });
+        let (file, temporary) = file.into_parts();
+        match placement.replace {
+            Replace::Force | Replace::InPlace => fs::rename(&temporary, &path),
+            Replace::Never => temporary::place(&temporary, &path),
         }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FormatError::Exists { path: path.clone() },
+            _ => io(error),
+        })?;
+        // The name is gone already. The lock was held until here, so that nobody takes the file away.
+        let _ = temporary.keep();
+        drop(file);
         if placement.sync {
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io)?;
         }
         Ok(())
     }
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+/// What the names of temporary files for a path begin with.
+fn prefix(path: &Path) -> Option<OsString> {
+    let name = path.file_name()?;
+    let mut prefix = OsString::from(".");
+    // A name may fill the 255 bytes that file systems allow: the temporary one must not be longer.
+    if name.len() <= 200 {
+        prefix.push(name);
+    }
+    prefix.push(".");
+    Some(prefix)
 }

@@ -10,7 +10,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tempfile::{NamedTempFile, TempDir};
 
 /// What the names end in.
@@ -27,7 +28,8 @@ pub(super) fn file(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     sweep(folder, prefix);
     loop {
         // Less the umask, as for any new file.
-        let file = names(prefix).permissions(Permissions::from_mode(0o666)).tempfile_in(folder)?;
+        let file = names(prefix).permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
+        let file = file.map_err(without_name)?;
         if hold(file.as_file(), file.path()) {
             return Ok(file);
         }
@@ -41,7 +43,8 @@ pub(super) fn file(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
 pub(super) fn dir(folder: &Path, prefix: &OsStr) -> io::Result<(TempDir, File)> {
     sweep(folder, prefix);
     loop {
-        let dir = names(prefix).permissions(Permissions::from_mode(0o777)).tempdir_in(folder)?;
+        let dir = names(prefix).permissions(Permissions::from_mode(0o777)).tempdir_in(folder);
+        let dir = dir.map_err(without_name)?;
         let file = match File::open(dir.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             opened => opened?,
@@ -62,10 +65,41 @@ pub(super) fn lock(file: &File) -> io::Result<()> {
     }
 }
 
+/// Gives a file or folder its final name, where nothing has that name.
+///
+/// # Errors
+/// Of the kind `AlreadyExists` (`DirectoryNotEmpty`, `NotADirectory` for folders) where something has it, and
+/// where the system refuses.
+pub(super) fn place(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+        renamed => return renamed.map_err(io::Error::from),
+    }
+    // Not every file system can say so in one step; many have a second name instead, and a few not even that.
+    match fs::hard_link(from, to) {
+        Ok(()) => {
+            // The file is in its place; the name that is left over is nobody's.
+            let _ = fs::remove_file(from);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if to.symlink_metadata().is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(from, to),
+    }
+}
+
 fn names<'a>(prefix: &'a OsStr) -> tempfile::Builder<'a, 'static> {
     let mut names = tempfile::Builder::new();
     names.prefix(prefix).suffix(SUFFIX).rand_bytes(RANDOM);
     names
+}
+
+/// `tempfile` puts its own path into the error; the user knows the output only.
+fn without_name(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::from(error.kind()),
+    }
 }
 
 /// Locks what was made just now; it may be gone, as another run can have found it before it was locked.
@@ -83,7 +117,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 /// Takes away what is nobody's. What cannot be is left: it costs space, and no output.
-fn sweep(folder: &Path, prefix: &OsStr) {
+pub(super) fn sweep(folder: &Path, prefix: &OsStr) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     let is_temporary = |name: &[u8]| {
         let middle = name.strip_prefix(prefix.as_encoded_bytes());

@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
 use super::names::ShardNames;
@@ -229,16 +228,7 @@ impl StagedShards {
 impl Step {
     pub(super) fn run(&self, sync: bool) -> io::Result<()> {
         match self {
-            Step::Place(from, to) => match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-                // Not every file system can say so in one step.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                    if to.symlink_metadata().is_ok() {
-                        return Err(io::ErrorKind::AlreadyExists.into());
-                    }
-                    fs::rename(from, to)
-                }
-                renamed => renamed.map_err(io::Error::from),
-            },
+            Step::Place(from, to) => temporary::place(from, to),
             Step::Replace(from, to) => fs::rename(from, to),
             // Not every file system has hard links; a copy serves there, as no index names it yet.
             Step::Link(from, to) => fs::hard_link(from, to).or_else(|_| {

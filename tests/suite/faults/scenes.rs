@@ -52,7 +52,8 @@ impl Output {
                 let index: Value = serde_json::from_slice(index).unwrap();
                 let map = index["weight_map"].as_object().unwrap();
                 let shards: BTreeSet<&str> = map.values().map(|file| file.as_str().unwrap()).collect();
-                let shard = |name| files.get(&format!("{folder}/{name}")).expect("a shard of the index").clone();
+                let shard =
+                    |name| files.get(&format!("{folder}/{name}")).expect("a shard of the index").clone();
                 Some(shards.into_iter().flat_map(shard).collect())
             }
         }
@@ -93,7 +94,7 @@ fn of<const N: usize>(files: [(&str, Vec<u8>); N]) -> Files {
 /// A checkpoint with tensors that are moved by the kernel and some that go through a buffer.
 fn checkpoint(first: u64) -> Vec<u8> {
     let tensor = |key, rows| Tensor::counting(key, "f32", &[rows, 64], first);
-    safetensors::to_bytes(&[tensor("a.w", 600), tensor("a.b", 2), tensor("b.w", 400), tensor("c.w", 300)])
+    safetensors::to_bytes(&[tensor("a.w", 300), tensor("a.b", 2), tensor("b.w", 100), tensor("c.w", 260)])
 }
 
 const RENAME: &str = "rename a.* -> x.*\n";
@@ -125,7 +126,8 @@ fn torch() -> Files {
 fn set_of(size: &str) -> Files {
     let folder = Folder::new();
     put(&rename(), &folder);
-    let arguments = ["--rules", "r.rules", "old.safetensors", "-o", "out/", "--no-target", "--max-shard-size"];
+    let arguments =
+        ["--rules", "r.rules", "old.safetensors", "-o", "out/", "--no-target", "--max-shard-size"];
     let ran = run(&folder, &[&arguments[..], &[size]].concat());
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     let mut files = files_in(&folder.path(""));
@@ -134,7 +136,7 @@ fn set_of(size: &str) -> Files {
 }
 
 fn chain() -> Files {
-    let shapes = ["f32 [600, 64]", "f32 [2, 64]", "f32 [400, 64]", "f32 [300, 64]"];
+    let shapes = ["f32 [300, 64]", "f32 [2, 64]", "f32 [100, 64]", "f32 [260, 64]"];
     let keys = |names: [&str; 4]| {
         let lines: Vec<String> =
             names.iter().zip(shapes).map(|(name, shape)| format!("{name}: {shape}")).collect();
@@ -157,7 +159,7 @@ fn many() -> Files {
 }
 
 fn parts() -> Files {
-    let rules = b"rename {x:a,b}.* -> l.{x}.*\nrename c.* -> r.c.*\n".to_vec();
+    let rules = b"rename {x:a|b}.* -> l.{x}.*\nrename c.* -> r.c.*\n".to_vec();
     of([("r.rules", rules), ("old.safetensors", checkpoint(1))])
 }
 
@@ -165,7 +167,7 @@ const OLD: &[&str] = &["old.safetensors"];
 const NEW: &[Output] = &[Output::File("new.safetensors")];
 const TO_NEW: &[&str] = &["--rules", "r.rules", "old.safetensors", "-o", "new.safetensors", "--no-target"];
 const TO_SET: &[&str] =
-    &["--rules", "r.rules", "old.safetensors", "-o", "out/", "--no-target", "--max-shard-size", "160KB"];
+    &["--rules", "r.rules", "old.safetensors", "-o", "out/", "--no-target", "--max-shard-size", "80KB"];
 
 pub const RENAMED: Scene = Scene { files: rename, arguments: TO_NEW, outputs: NEW, inputs: OLD };
 
@@ -184,10 +186,10 @@ pub const NEW_SET: Scene =
     Scene { files: rename, arguments: TO_SET, outputs: &[Output::Set("out")], inputs: OLD };
 
 pub const SET_OVER: Scene =
-    Scene { files: || set_of("160KB"), arguments: TO_SET, outputs: &[Output::Set("out")], inputs: OLD };
+    Scene { files: || set_of("80KB"), arguments: TO_SET, outputs: &[Output::Set("out")], inputs: OLD };
 
 pub const SET_OVER_OTHERS: Scene =
-    Scene { files: || set_of("110KB"), arguments: TO_SET, outputs: &[Output::Set("out")], inputs: OLD };
+    Scene { files: || set_of("70KB"), arguments: TO_SET, outputs: &[Output::Set("out")], inputs: OLD };
 
 pub const IN_PLACE: Scene = Scene {
     files: rename,

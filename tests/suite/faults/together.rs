@@ -10,6 +10,8 @@ use crate::tensors::Tensor;
 
 const RUNS: usize = 6;
 
+const ROUNDS: usize = 2;
+
 /// As many checkpoints as there are runs, all of the same keys and shapes.
 fn folder() -> Folder {
     let folder = Folder::new();
@@ -56,7 +58,8 @@ fn sound(files: &Files, output: Output, whole: &[Option<Vec<u8>>]) {
     assert!(left.is_empty(), "left: {left:?}");
 }
 
-const TO: [(Output, &str); 2] = [(Output::File("new.safetensors"), "new.safetensors"), (Output::Set("out"), "out/")];
+const TO: [(Output, &str); 2] =
+    [(Output::File("new.safetensors"), "new.safetensors"), (Output::Set("out"), "out/")];
 
 fn arguments(to: &'static str) -> Vec<&'static str> {
     let size: &[&str] = if to.ends_with('/') { &["--max-shard-size", "500KB"] } else { &[] };
@@ -66,7 +69,7 @@ fn arguments(to: &'static str) -> Vec<&'static str> {
 #[test]
 fn of_several_runs_one_wins_and_the_others_say_so() {
     for (output, to) in TO {
-        for _ in 0..4 {
+        for _ in 0..ROUNDS {
             let folder = folder();
             let arguments = arguments(to);
             let whole = alone(&folder, output, &arguments);
@@ -75,7 +78,11 @@ fn of_several_runs_one_wins_and_the_others_say_so() {
             assert_eq!(won.len(), 1, "{lost:?}");
             for ran in lost {
                 assert_eq!(ran.exit, 2, "{}", ran.stderr);
-                assert!(ran.stderr.contains("exists already") && ran.stderr.contains(output.name()), "{}", ran.stderr);
+                assert!(
+                    ran.stderr.contains("exists already") && ran.stderr.contains(output.name()),
+                    "{}",
+                    ran.stderr
+                );
             }
             sound(&files_in(&folder.path("")), output, &whole);
         }
@@ -85,7 +92,7 @@ fn of_several_runs_one_wins_and_the_others_say_so() {
 #[test]
 fn by_force_the_last_of_several_runs_wins() {
     for (output, to) in TO {
-        for _ in 0..4 {
+        for _ in 0..ROUNDS {
             let folder = folder();
             let arguments = [&arguments(to)[..], &["--force"]].concat();
             let whole = alone(&folder, output, &arguments);
@@ -101,12 +108,20 @@ fn by_force_the_last_of_several_runs_wins() {
 
 #[test]
 fn in_place_one_run_wins_and_the_old_file_is_kept() {
-    for _ in 0..4 {
+    for _ in 0..ROUNDS {
         let folder = folder();
         let before = folder.read("0.safetensors");
         let begin = || {
             let mut command = Command::new(program());
-            command.args(["0.safetensors", "--rules", "r.rules", "--no-target", "--in-place", "--backup", ".bak"]);
+            command.args([
+                "0.safetensors",
+                "--rules",
+                "r.rules",
+                "--no-target",
+                "--in-place",
+                "--backup",
+                ".bak",
+            ]);
             command.current_dir(folder.path("")).stderr(Stdio::null()).spawn().unwrap()
         };
         let runs: Vec<Child> = (0..RUNS).map(|_| begin()).collect();
