@@ -93,10 +93,10 @@ pub(super) fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure>
         let help = "write, for example, `--backup .bak`";
         return Err(usage(format!("`{suffix}` is no suffix for a file name"), help));
     }
-    if path.is_symlink() {
-        let message = format!("`{}` is a link, and which of the two is meant is not clear", path.display());
-        let help = "name the file that it leads to, or write `-o FILE`";
-        return Err(usage(message, help));
+    if let Ok(target) = fs::read_link(path) {
+        // The name, or the file that others may know by what is in it: which one is to change is not ours to say.
+        let message = format!("`{}` is a link to `{}`", path.display(), target.display());
+        return Err(usage(message, "name the file that it leads to, or write `-o FILE`"));
     }
     let mut backup = path.as_os_str().to_owned();
     backup.push(suffix);

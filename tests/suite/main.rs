@@ -10,6 +10,7 @@ mod docs;
 mod faults;
 mod files;
 mod fmt;
+mod in_place;
 mod inverse;
 mod load_errors;
 mod many;
