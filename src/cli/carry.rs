@@ -106,12 +106,14 @@ pub(super) fn carry_out(
     });
     let destinations: Vec<Destination> = destinations.collect();
     watch.begin(apply::output_bytes(plans) / cut.map_or(1, |cut| cut.parts() as u64))?;
-    let backup = place.back_up()?;
+    let backup = place.back_up(&placement)?;
     let reports = apply::apply(plans, checkpoint, &beside.optimizers, &destinations, watch);
     let reports = match reports {
         Ok(reports) => reports,
         Err(error) => {
-            backup.undo();
+            if let Some(backup) = backup {
+                backup.undo();
+            }
             return Err(refusal(&error, prepared));
         }
     };

@@ -83,10 +83,10 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let manner = Manner {
         placement: Placement {
             // A part looks itself for what it may not replace: other parts have been there.
-            replace: if args.force || args.in_place || args.shard.is_some() {
-                Replace::Force
-            } else {
-                Replace::Never
+            replace: match (args.in_place, args.force || args.shard.is_some()) {
+                (true, _) => Replace::InPlace,
+                (false, true) => Replace::Force,
+                (false, false) => Replace::Never,
             },
             sync: !args.no_sync,
         },

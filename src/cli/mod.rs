@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::diagnostic::{Diagnostic, printable};
 use crate::keyset::nearest_word;
 
+mod backup;
 mod bar;
 mod beside;
 mod carry;

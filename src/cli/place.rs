@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::diagnostic::Diagnostic;
 use crate::formats::{Checkpoint, Format, FormatError, Placement, Replace, ShardNames, is_sharded};
 
+use super::backup::{self, Backup};
 use super::named::Named;
 use super::{Exit, Failure};
 
@@ -44,9 +45,6 @@ pub(super) struct Settled {
     pub shards: Option<ShardNames>,
 }
 
-/// A second name for the input, made before the first name is given to the output.
-pub(super) struct Backup(Option<PathBuf>);
-
 fn usage(message: String, help: &str) -> Failure {
     Failure::new(Exit::Usage, Diagnostic::error("output", message).help(help))
 }
@@ -81,7 +79,7 @@ pub(super) fn of(inputs: &[Named], outputs: &[Named], shards: bool) -> Result<Pl
 /// The place of the input; `suffix` is what its old name gets.
 ///
 /// # Errors
-/// Where there are several inputs or shards, and where the suffix is none.
+/// Where there are several inputs or shards, the input is a link, and where the suffix is none.
 pub(super) fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure> {
     let [input @ Named { name: None, path }] = inputs else {
         let help = "write `-o FILE`";
@@ -94,6 +92,11 @@ pub(super) fn in_place(inputs: &[Named], suffix: &str) -> Result<Place, Failure>
     if suffix.is_empty() || suffix.contains('/') {
         let help = "write, for example, `--backup .bak`";
         return Err(usage(format!("`{suffix}` is no suffix for a file name"), help));
+    }
+    if let Ok(target) = fs::read_link(path) {
+        // The name, or the file that others may know by what is in it: which one is to change is not ours to say.
+        let message = format!("`{}` is a link to `{}`", path.display(), target.display());
+        return Err(usage(message, "name the file that it leads to, or write `-o FILE`"));
     }
     let mut backup = path.as_os_str().to_owned();
     backup.push(suffix);
@@ -122,15 +125,11 @@ impl Place {
     /// # Errors
     /// Where an output or the backup exists and must not be replaced.
     pub fn check(&self, placement: &Placement) -> Result<(), Failure> {
-        match &self.backup {
-            Some(backup) if backup.symlink_metadata().is_ok() => {
-                let message = format!("the backup `{}` exists already", backup.display());
-                let diagnostic = Diagnostic::error("output-exists", message);
-                let help = "choose another suffix, or move the old backup away";
-                return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
-            }
-            None if placement.replace == Replace::Never => {}
-            _ => return Ok(()),
+        if let (Some(backup), [output]) = (&self.backup, self.outputs.as_slice()) {
+            return backup::check(&output.named.path, backup);
+        }
+        if placement.replace != Replace::Never {
+            return Ok(());
         }
         for output in &self.outputs {
             let taken = match &output.form {
@@ -207,33 +206,13 @@ impl Place {
         Ok(settled)
     }
 
-    /// Gives the input its second name, so that it is whole under one of its names at each instant.
+    /// Gives an input that is to be replaced its second name.
     ///
     /// # Errors
-    /// Where the file system refuses both a hard link and a copy.
-    pub fn back_up(&self) -> Result<Backup, Failure> {
-        let (Some(backup), [output]) = (&self.backup, self.outputs.as_slice()) else {
-            return Ok(Backup(None));
-        };
-        let input = &output.named.path;
-        // Not every file system has hard links; a copy serves there.
-        if fs::hard_link(input, backup).is_err() {
-            fs::copy(input, backup).map_err(|source| FormatError::Io {
-                path: backup.clone(),
-                doing: "write",
-                source,
-            })?;
-        }
-        Ok(Backup(Some(backup.clone())))
-    }
-}
-
-impl Backup {
-    /// Takes the second name away again, after a run that left the input in its place.
-    pub fn undo(self) {
-        if let Some(path) = self.0 {
-            let _ = fs::remove_file(path);
-        }
+    /// As [`Backup::make`].
+    pub fn back_up(&self, placement: &Placement) -> Result<Option<Backup>, Failure> {
+        let (Some(backup), [output]) = (&self.backup, self.outputs.as_slice()) else { return Ok(None) };
+        Backup::make(&output.named.path, backup, placement).map(Some)
     }
 }
 

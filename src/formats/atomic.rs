@@ -1,13 +1,13 @@
 //! Output files that appear whole or not at all.
 
-use std::fs::{File, Permissions};
+use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::FormatError;
+use super::{FormatError, access, temporary};
 
 /// What to do where the output exists already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Replace {
     Never,
     /// Replace it, in one step.
     Force,
+    /// Replace it as [`Force`](Replace::Force) does, with a file of the same owner, group and mode.
+    InPlace,
 }
 
 /// How an output takes its place.
@@ -50,21 +52,17 @@ impl AtomicFile {
     /// As [`AtomicFile::create`].
     pub fn create_in(staging: &Path, path: &Path) -> Result<Self, FormatError> {
         let io = |source| FormatError::io(path, "write", source);
-        let name = path.file_name().ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
-        // A name may fill the 255 bytes that file systems allow: the temporary one must not be longer.
-        let mut prefix = std::ffi::OsString::from(".");
-        if name.len() <= 200 {
-            prefix.push(name);
-        }
-        prefix.push(".");
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".migrate-tmp")
-            .permissions(Permissions::from_mode(0o666)) // less the umask, as for any new file
-            .tempfile_in(staging)
-            .map_err(io)
-            .map_err(without_temporary_name)?;
+        let prefix = prefix(path).ok_or_else(|| io(io::Error::from(io::ErrorKind::InvalidInput)))?;
+        let file = temporary::file(staging, &prefix).map_err(io)?;
         Ok(AtomicFile { path: path.to_owned(), folder: folder_of(path), file })
+    }
+
+    /// Takes away what runs that were killed left of a file meant for `path`; [`create`](AtomicFile::create)
+    /// does so too.
+    pub fn take_away_leftovers(path: &Path) {
+        if let Some(prefix) = prefix(path) {
+            temporary::sweep(&folder_of(path), &prefix);
+        }
     }
 
     /// The place the file is meant for.
@@ -75,6 +73,16 @@ impl AtomicFile {
     /// The file, to be written.
     pub fn file(&self) -> &File {
         self.file.as_file()
+    }
+
+    /// Lets those read and write it who may do so with the file at `other`. This is for a file that is still
+    /// empty: once there is something to read, nobody may who could not before.
+    ///
+    /// # Errors
+    /// Where the other file cannot be looked at, and where it would be open to more people.
+    pub fn take_access_of(&self, other: &Path) -> Result<(), FormatError> {
+        access::take_over(self.file.as_file(), other)
+            .map_err(|source| FormatError::io(&self.path, "write", source))
     }
 
     /// Puts the file in its place.
@@ -88,16 +96,18 @@ impl AtomicFile {
         if placement.sync {
             file.as_file().sync_all().map_err(io)?;
         }
-        let persisted = match placement.replace {
-            Replace::Force => file.persist(&path),
-            Replace::Never => file.persist_noclobber(&path),
-        };
-        if let Err(error) = persisted {
-            return Err(match error.error.kind() {
-                io::ErrorKind::AlreadyExists => FormatError::Exists { path: path.clone() },
-                _ => io(error.error),
-            });
+        let (file, temporary) = file.into_parts();
+        match placement.replace {
+            Replace::Force | Replace::InPlace => fs::rename(&temporary, &path),
+            Replace::Never => temporary::place(&temporary, &path),
         }
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FormatError::Exists { path: path.clone() },
+            _ => io(error),
+        })?;
+        // The name is gone already. The lock was held until here, so that nobody takes the file away.
+        let _ = temporary.keep();
+        drop(file);
         if placement.sync {
             File::open(&folder).and_then(|folder| folder.sync_all()).map_err(io)?;
         }
@@ -113,16 +123,14 @@ fn folder_of(path: &Path) -> PathBuf {
     }
 }
 
-/// `tempfile` puts its own path into the error; the user knows the output only.
-pub(super) fn without_temporary_name(error: FormatError) -> FormatError {
-    match error {
-        FormatError::Io { path, doing, source } => {
-            let source = match source.raw_os_error() {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::from(source.kind()),
-            };
-            FormatError::Io { path, doing, source }
-        }
-        other => other,
+/// What the names of temporary files for a path begin with.
+fn prefix(path: &Path) -> Option<OsString> {
+    let name = path.file_name()?;
+    let mut prefix = OsString::from(".");
+    // A name may fill the 255 bytes that file systems allow: the temporary one must not be longer.
+    if name.len() <= 200 {
+        prefix.push(name);
     }
+    prefix.push(".");
+    Some(prefix)
 }

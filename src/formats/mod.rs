@@ -5,6 +5,7 @@
 //! lays out a new file. Nothing here knows of rules
 //! or plans, and nothing that a file says is ever executed.
 
+mod access;
 mod atomic;
 mod checkpoint;
 mod error;
@@ -24,6 +25,7 @@ mod recording;
 mod safetensors;
 mod sharded;
 mod stored;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -166,6 +166,9 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     }
     check_dicts(output, path, output.format == Format::Safetensors)?;
     let file = AtomicFile::create(path)?;
+    if placement.replace == Replace::InPlace {
+        file.take_access_of(path)?;
+    }
     let mut out = OutputFile::new(path, file.file(), output.progress);
     let body = write_body(output, &mut out)?;
     verify_storages(output.source, path, |_, storage| !body.verified(storage))?;

@@ -41,6 +41,7 @@ fn links_inside_the_pages_lead_somewhere() {
         "docs/cookbook.md",
         "docs/versions.md",
         "docs/errors.md",
+        "docs/reliability.md",
         "docs/architecture.md",
         "docs/dependencies.md",
         "docs/scale.md",

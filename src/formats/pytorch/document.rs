@@ -16,9 +16,10 @@ use super::opcode::{self, *};
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
-use crate::formats::mover::WINDOW;
+use crate::formats::mover::{Buffer, WINDOW};
 use crate::formats::{
-    Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage, StoredTensor,
+    Extent, Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage,
+    StoredTensor,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -59,6 +60,8 @@ pub(super) struct ArchiveLayout {
     pub(super) records: Vec<String>,
     /// The records that are neither `data.pkl` nor a storage that the pickle names.
     pub(super) side_records: IndexMap<String, Storage>,
+    /// What the one of them says that an earlier migration wrote.
+    recorded: Option<String>,
     /// Whether the records lie as torch lays them.
     pub(super) is_torchs: bool,
 }
@@ -119,13 +122,23 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
         what: error.what,
     })?;
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
+    let recorded = side_records.get(RECORD).map(|record| recorded(&record.extent)).transpose()?.flatten();
     let layout = ArchiveLayout {
+        recorded,
         is_torchs: aligned && archive.has_torch_layout(),
         root_folder: archive.root,
         records: archive.records.into_iter().map(|record| record.name).collect(),
         side_records,
     };
     Ok(Contents { graph, storages, archive: Some(layout), origin })
+}
+
+/// The text of a record of migrations. It is read with the file, as an error must not pass for a file without one:
+/// its history would be lost.
+fn recorded(extent: &Extent) -> Result<Option<String>, FormatError> {
+    let mut bytes = vec![0; usize::try_from(extent.len.min(MAX_RECORD)).unwrap_or(0)];
+    extent.file.read_at(&mut bytes, extent.offset)?;
+    Ok(String::from_utf8(bytes).ok())
 }
 
 /// Makes a checkpoint of what a file holds.
@@ -304,11 +317,7 @@ impl Document {
         if let Some(text) = item.and_then(|item| self.graph.text(item)) {
             return Some(text.into_owned());
         }
-        let extent = &self.archive.as_ref()?.side_records.get(RECORD)?.extent;
-        let length = usize::try_from(extent.len.min(MAX_RECORD)).ok()?;
-        let mut bytes = vec![0; length];
-        extent.file.read_at(&mut bytes, extent.offset).ok()?;
-        String::from_utf8(bytes).ok()
+        self.archive.as_ref()?.recorded.clone()
     }
 
     /// The storages that it names.
@@ -344,7 +353,7 @@ impl RecordedStorage<'_> {
     ///
     /// # Errors
     /// [`FormatError::Crc`] where they differ, and where reading fails.
-    pub(in crate::formats) fn verify(&self, buffer: &mut Vec<u8>) -> Result<(), FormatError> {
+    pub(in crate::formats) fn verify(&self, buffer: &mut Buffer) -> Result<(), FormatError> {
         if self.storage.crc.is_none() {
             return Ok(());
         }
@@ -353,9 +362,9 @@ impl RecordedStorage<'_> {
         let mut done = 0;
         while done < extent.len {
             let len = (extent.len - done).min(WINDOW);
-            buffer.resize(usize::try_from(len).unwrap_or_default(), 0);
-            extent.file.read_at(buffer, extent.offset + done)?;
-            hasher.update(buffer);
+            let bytes = buffer.of(usize::try_from(len).unwrap_or_default());
+            extent.file.read_at(bytes, extent.offset + done)?;
+            hasher.update(bytes);
             done += len;
         }
         self.document.compare(&format!("data/{}", self.key), self.storage, hasher.finalize())

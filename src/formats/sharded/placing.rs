@@ -4,17 +4,15 @@
 //! with its index. So the index is what changes over, in one step, and every file that an index in place
 //! names is there and whole, at each instant. A folder that is new appears as a whole.
 
-use std::fs::{self, File, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use tempfile::TempDir;
 
 use super::names::ShardNames;
-use crate::formats::atomic::without_temporary_name;
-use crate::formats::{FormatError, Placement, Replace};
+use crate::formats::{FormatError, Placement, Replace, temporary};
 
 /// The staged index, over the names that shards are to have.
 pub(super) const INDEX: &str = "index.json";
@@ -31,6 +29,8 @@ pub(in crate::formats) struct StagedShards {
     /// Whether the folder is new, so that the staged one becomes it.
     new_folder: bool,
     staging: TempDir,
+    /// Held, so that no other run takes the staging folder for one that was left behind.
+    _lock: File,
 }
 
 /// One step on the way; what has been done before a step fails or the program ends is still right.
@@ -62,18 +62,12 @@ impl StagedShards {
         let io = |source| FormatError::io(folder, "write", source);
         let new_folder = folder.symlink_metadata().is_err();
         let parent = if new_folder { parent(folder) } else { folder.to_owned() };
-        let staging = tempfile::Builder::new()
-            .prefix(".shards.")
-            .suffix(".migrate-tmp")
-            .permissions(Permissions::from_mode(0o777)) // less the umask, as for any new folder
-            .tempdir_in(&parent)
-            .map_err(io)
-            .map_err(without_temporary_name)?;
+        let (staging, lock) = temporary::dir(&parent, OsStr::new(".shards.")).map_err(io)?;
         let occupants = names.occupants()?;
         let shards: Vec<String> = shards.collect();
         let taken = |tag: u32| shards.iter().any(|shard| occupants.contains(&names.interim(shard, tag)));
         let tag = (1..u32::MAX).find(|&tag| !taken(tag)).unwrap_or(u32::MAX);
-        Ok(StagedShards { names: names.clone(), shards, tag, new_folder, staging })
+        Ok(StagedShards { names: names.clone(), shards, tag, new_folder, staging, _lock: lock })
     }
 
     /// The names of the shards, in order.
@@ -96,7 +90,8 @@ impl StagedShards {
     /// # Errors
     /// Where something is there that must not be replaced, and where the system refuses. The old set is in
     /// place then, or, once the index has changed over, the new one.
-    pub(in crate::formats) fn commit(self, placement: &Placement) -> Result<(), FormatError> {
+    pub(in crate::formats) fn commit(mut self, placement: &Placement) -> Result<(), FormatError> {
+        let _turn = self.take_turn();
         let occupants = self.names.occupants()?;
         if let (Replace::Never, Some(name)) = (placement.replace, occupants.first()) {
             return Err(FormatError::Exists { path: self.names.path(name) });
@@ -109,6 +104,21 @@ impl StagedShards {
             }
         }
         Ok(())
+    }
+
+    /// Waits until no other run changes the set's names, so that two that write one set do not mix them: the last
+    /// one has it. A folder that was new may be there by then.
+    fn take_turn(&mut self) -> [Option<File>; 2] {
+        let wait = |folder: &Path| {
+            let folder = File::open(folder).ok()?;
+            temporary::lock(&folder).ok()?;
+            Some(folder)
+        };
+        let folder = self.names.folder();
+        let beside = if self.new_folder { wait(&parent(folder)) } else { None };
+        self.new_folder = self.new_folder && folder.symlink_metadata().is_err();
+        let inside = if self.new_folder { None } else { wait(folder) };
+        [beside, inside]
     }
 
     /// Takes away what was placed, as long as no index leads to it.
@@ -126,6 +136,12 @@ impl StagedShards {
         let path = match step {
             Step::Place(_, to) | Step::Replace(_, to) | Step::Link(_, to) => to,
             Step::Remove(path) | Step::Sync(path) => path,
+        };
+        // What lies in the staging folder is to lie in that of the set, which is the one that people know.
+        let path = &match path.strip_prefix(self.staging.path()) {
+            Ok(name) if name.as_os_str().is_empty() => self.names.folder().to_owned(),
+            Ok(name) => self.names.folder().join(name),
+            Err(_) => path.clone(),
         };
         match (step, error.kind()) {
             (
@@ -212,16 +228,7 @@ impl StagedShards {
 impl Step {
     pub(super) fn run(&self, sync: bool) -> io::Result<()> {
         match self {
-            Step::Place(from, to) => match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-                // Not every file system can say so in one step.
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-                    if to.symlink_metadata().is_ok() {
-                        return Err(io::ErrorKind::AlreadyExists.into());
-                    }
-                    fs::rename(from, to)
-                }
-                renamed => renamed.map_err(io::Error::from),
-            },
+            Step::Place(from, to) => temporary::place(from, to),
             Step::Replace(from, to) => fs::rename(from, to),
             // Not every file system has hard links; a copy serves there, as no index names it yet.
             Step::Link(from, to) => fs::hard_link(from, to).or_else(|_| {
