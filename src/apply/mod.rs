@@ -27,6 +27,7 @@ pub use verify::{Deviation, Verified, verify, verify_optimizers};
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use crate::edit::Edit;
 use crate::formats::{
@@ -74,6 +75,10 @@ pub struct Report {
     pub written: Written,
     /// Keys that the target calls tied, which a safetensors file cannot hold: the model ties them itself.
     pub tied_left_out: Vec<String>,
+    /// How long its bytes were made and moved.
+    pub moving: Duration,
+    /// How long it took until it was in its place, and on the disk where that was asked for.
+    pub placing: Duration,
 }
 
 /// The number of bytes of tensors that an output will hold, for a progress bar.
@@ -122,6 +127,7 @@ pub fn apply(
             progress,
         };
         let placement = &destination.placement;
+        let begin = Instant::now();
         let file = match &destination.shards {
             None => formats::stage(&output, destination.path, placement)?,
             Some(Shards { names, max_bytes, part: None }) => {
@@ -132,11 +138,12 @@ pub fn apply(
             }
         };
         let tied_left_out = made.into_iter().flat_map(|made| made.tied_left_out).collect();
-        staged.push((file, destination, tied_left_out));
+        staged.push((file, destination, tied_left_out, begin.elapsed()));
     }
-    let reports = staged.into_iter().map(|(file, destination, tied_left_out)| {
+    let reports = staged.into_iter().map(|(file, destination, tied_left_out, moving)| {
+        let begin = Instant::now();
         let written = file.commit(&destination.placement)?;
-        Ok(Report { written, tied_left_out })
+        Ok(Report { written, tied_left_out, moving, placing: begin.elapsed() })
     });
     reports.collect()
 }

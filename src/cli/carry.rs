@@ -1,6 +1,7 @@
 //! Carries one migration out: from a proved plan to files in their places.
 
 use std::path::Path;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::part;
 use super::place::Place;
 use super::prepare::{Course, Outcome, PlanArgs, Prepared, prepare};
 use super::record::Record;
+use super::stats::Stats;
 use super::{Exit, Failure};
 
 /// How outputs are written.
@@ -43,7 +45,7 @@ pub(super) trait Watch: Progress {
 /// How a migration ended that did not fail.
 pub(super) enum Ended {
     /// There is an output, of so many bytes.
-    Migrated { bytes: u64, json: Value, text: String },
+    Migrated { bytes: u64, json: Value, text: String, stats: Stats },
     /// The checkpoint is what it should become already, and nothing is written.
     Already { json: Value, text: String },
 }
@@ -63,6 +65,7 @@ pub(super) fn carry_out(
     if let Some(cut) = cut {
         part::check(place, cut)?;
     }
+    let begin = Instant::now();
     let prepared = prepare(args, place.holds_several_dicts())?;
     if prepared.keys_alone {
         let message = format!("`{}` is a key set and holds no tensors", prepared.checkpoint.path.display());
@@ -70,6 +73,7 @@ pub(super) fn carry_out(
         let help = "name a checkpoint; `migrate plan` plans for a key set";
         return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
     }
+    let planning = begin.elapsed().saturating_sub(prepared.opening);
     let Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, .. } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
@@ -121,7 +125,8 @@ pub(super) fn carry_out(
     let done =
         Done { plans, ruled: *ruled, checkpoint, beside, course, destinations: &destinations, reports };
     let bytes = reports.iter().map(|report| report.written.bytes()).sum();
-    Ok(Ended::Migrated { bytes, json: done.json(), text: done.text() })
+    let stats = Stats::new(prepared.opening, planning, reports);
+    Ok(Ended::Migrated { bytes, json: done.json(), text: done.text(), stats })
 }
 
 fn already(checkpoint: &Checkpoint, target: &str) -> Ended {

@@ -45,9 +45,20 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
         let target = folder.versions.get(to).map(|version| version.keys.origin.clone());
         let outcome = Outcome::AlreadyMigrated { target: target.unwrap_or_default() };
         let (beside, course) = (Beside::default(), Course::default());
+        let opening = dicts.opening;
         let (checkpoint, sources, warnings) = (dicts.checkpoint, folder.sources, Vec::new());
         let (ruled, keys_alone) = (1, false);
-        return Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, keys_alone });
+        return Ok(Prepared {
+            checkpoint,
+            sources,
+            warnings,
+            outcome,
+            ruled,
+            beside,
+            course,
+            keys_alone,
+            opening,
+        });
     }
     let way = chain::way(&mut folder, start.version, to);
     let fail = |(exit, diagnostics), folder: Folder| Failure { exit, diagnostics, sources: folder.sources };

@@ -151,7 +151,7 @@ impl Run<'_> {
             });
         }
         Ok(match carry_out(&args, &place, &self.job.manner, share)? {
-            Ended::Migrated { bytes, json, text } => {
+            Ended::Migrated { bytes, json, text, .. } => {
                 if self.job.verbose && !self.job.json {
                     self.bar.above(|| self.terminal.tell(&text));
                 }

@@ -49,6 +49,9 @@ pub struct MigrateArgs {
     /// Do not wait until the output is on the disk
     #[arg(long)]
     no_sync: bool,
+    /// Tell where the time went, and how the bytes came into the output
+    #[arg(long, conflicts_with_all = ["out_dir", "dry_run"])]
+    stats: bool,
     /// Do not record in the output what was done to it
     #[arg(long)]
     no_record: bool,
@@ -118,7 +121,14 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let alone = Alone { args, terminal, bar: OnceLock::new() };
     let ended = carry_out(&args.plan, &place, &manner, &alone);
     alone.finish();
-    let (Ended::Migrated { json, text, .. } | Ended::Already { json, text }) = ended?;
+    let (mut json, mut text, stats) = match ended? {
+        Ended::Migrated { json, text, stats, .. } => (json, text, Some(stats)),
+        Ended::Already { json, text } => (json, text, None),
+    };
+    if let Some(stats) = stats.filter(|_| args.stats) {
+        json["stats"] = stats.json();
+        text.push_str(&stats.text());
+    }
     if args.json {
         terminal.print(&format!("{json:#}\n"))?;
     } else if !args.quiet {

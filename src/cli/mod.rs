@@ -45,6 +45,7 @@ pub mod plan;
 mod prepare;
 mod record;
 mod rule_file;
+mod stats;
 pub mod status;
 pub mod target;
 mod terminal;

@@ -1,6 +1,7 @@
 //! What applying and planning share: rules, input and target from the command line to a proved plan.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -81,6 +82,8 @@ pub(super) struct Prepared {
     pub course: Course,
     /// Whether the input is a key set, which has no data.
     pub keys_alone: bool,
+    /// How long the inputs were opened.
+    pub opening: Duration,
 }
 
 /// The rule files of a run, for the record and for what is told.
@@ -193,7 +196,7 @@ pub(super) fn prove(
     hold_mirrors: bool,
 ) -> Result<Prepared, Failure> {
     let Laid { sources, mut warnings, stages, mut merged, marked, any_dtype, absent, course } = laid;
-    let keys_alone = dicts.key_set.is_some();
+    let (keys_alone, opening) = (dicts.key_set.is_some(), dicts.opening);
     let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
@@ -232,6 +235,7 @@ pub(super) fn prove(
                 beside,
                 course,
                 keys_alone,
+                opening,
             });
         }
         let several = checkpoint.dicts.len() > 1;
@@ -274,7 +278,7 @@ pub(super) fn prove(
         return Err(Failure { exit: Exit::Different, diagnostics: warnings, sources });
     }
     let outcome = Outcome::Plans(plans);
-    Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, keys_alone })
+    Ok(Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, keys_alone, opening })
 }
 
 /// An open checkpoint with what the rules and the command line say of its dicts.
@@ -286,17 +290,20 @@ pub(super) struct Dicts {
     whole_file: usize,
     /// The input, where it is a key set: there is no checkpoint then but an empty one.
     key_set: Option<KeySet>,
+    /// How long the inputs were opened.
+    pub opening: Duration,
 }
 
 impl Dicts {
     pub fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+        let begin = Instant::now();
         if let [Named { name: None, path }] = inputs
             && is_key_set_file(path)
         {
             let key_set = Some(load_keyset(path, at)?);
             let name = rules.dicts.first().cloned().unwrap_or_else(|| ".".to_owned());
             let (checkpoint, names) = (Checkpoint::of_keys(path), vec![name]);
-            return Ok(Dicts { checkpoint, names, whole_file: 1, key_set });
+            return Ok(Dicts { checkpoint, names, whole_file: 1, key_set, opening: begin.elapsed() });
         }
         let mut names: Vec<String> = match (at, &rules.unwrap) {
             (Some(at), _) => vec![at.to_owned()],
@@ -316,7 +323,7 @@ impl Dicts {
         }
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
         let checkpoint = open_all(inputs, &paths)?;
-        Ok(Dicts { checkpoint, names, whole_file, key_set: None })
+        Ok(Dicts { checkpoint, names, whole_file, key_set: None, opening: begin.elapsed() })
     }
 
     /// The keys of a dict of the checkpoint.

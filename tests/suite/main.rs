@@ -25,6 +25,7 @@ mod several;
 mod sharded;
 mod shells;
 mod snapshots;
+mod stats;
 mod tensors;
 mod testing;
 mod verifying;
