@@ -164,8 +164,10 @@ class Job:
     def command(self, folder: Path, *options: str) -> list[str]:
         rules = folder / "bench.rules"
         rules.write_text(self.rules)
-        source, output = str(folder / self.source), str(self.output(folder))
-        return [MIGRATE, "--rules", str(rules), source, "-o", output, "--no-target", "-q", *options]
+        source, output = folder / self.source, str(self.output(folder))
+        # A folder of shards is named with a slash.
+        output += "" if source.suffix else "/"
+        return [MIGRATE, "--rules", str(rules), str(source), "-o", output, "--no-target", "-q", *options]
 
     def output(self, folder: Path) -> Path:
         return folder / f"out{Path(self.source).suffix}"

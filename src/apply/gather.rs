@@ -10,8 +10,9 @@ use super::layout::Layout;
 const SPAN: u64 = 1 << 20;
 /// A gap longer than this costs more to read through than a read of its own, in bytes.
 const GAP: u64 = 4096;
-/// Elements of a side of a tile: two tiles of the largest elements fit into the first cache.
-const TILE: usize = 16;
+/// Elements of the sides of a tile. Sixteen of f32 are a cache line of the base, which is used up while it is there.
+const COLUMNS: usize = 16;
+const ROWS: usize = 64;
 
 /// Fills a buffer with base elements from one on.
 type Read<'r, E> = &'r mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>;
@@ -187,20 +188,40 @@ fn put<const N: usize>(from: &[u8], to: &mut [u8], dims: &[Dim], base: u64, plac
             }
             return;
         }
-        for row_tile in (0..rows_of).step_by(TILE) {
-            for column_tile in (0..columns_of).step_by(TILE) {
-                for column in column_tile..(column_tile + TILE).min(columns_of) {
+        for row_tile in (0..rows_of).step_by(ROWS) {
+            let count = ROWS.min(rows_of - row_tile);
+            for column_tile in (0..columns_of).step_by(COLUMNS) {
+                for column in column_tile..(column_tile + COLUMNS).min(columns_of) {
                     let (base, place) = element(columns, column, base, place);
-                    for row in row_tile..(row_tile + TILE).min(rows_of) {
-                        let (base, place) = element(rows, row, base as u64, place as i64);
-                        if let Some((to, from)) = to.get_mut(place).zip(from.get(base)) {
-                            *to = *from;
-                        }
-                    }
+                    let (base, place) = element(rows, row_tile, base as u64, place as i64);
+                    line(from, to, rows, count, base, place);
                 }
             }
         }
     });
+}
+
+/// Copies `count` elements over one dim.
+fn line<T: Copy>(from: &[T], to: &mut [T], dim: Dim, count: usize, base: usize, place: usize) {
+    let step = memory(dim.base);
+    if dim.out == 1
+        && let Some(to) = to.get_mut(place..place + count)
+    {
+        let mut at = base;
+        for to in to {
+            if let Some(from) = from.get(at) {
+                *to = *from;
+            }
+            at += step;
+        }
+        return;
+    }
+    for nth in 0..count {
+        let (base, place) = element(dim, nth, base as u64, place as i64);
+        if let Some((to, from)) = to.get_mut(place).zip(from.get(base)) {
+            *to = *from;
+        }
+    }
 }
 
 /// Where the n-th element of a dim lies on both sides.

@@ -45,6 +45,7 @@ fn links_inside_the_pages_lead_somewhere() {
         "docs/architecture.md",
         "docs/dependencies.md",
         "docs/scale.md",
+        "docs/performance.md",
     ];
     for name in pages {
         for found in link.captures_iter(&page(name)) {
