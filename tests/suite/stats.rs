@@ -6,7 +6,7 @@ use crate::command::Folder;
 fn every_byte_of_the_output_came_in_one_way() {
     let folder = Folder::new();
     folder
-        .tensors("old.safetensors", "a f32 2x2 1 2 3 4\nb f32 2 5 6")
+        .tensors("old.safetensors", "a f32 [2, 2] 1 2 3 4\nb f32 [2] 5 6")
         .write("r.rules", "rename a -> c\ncast b to f64\n");
     let args = "--rules r.rules old.safetensors -o new.safetensors --no-target --stats";
     let ran = folder.run(&args.split(' ').collect::<Vec<_>>());
