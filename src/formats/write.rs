@@ -1,7 +1,9 @@
 //! What an output is made of, and how it is written: beside its place first, then into it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+use foldhash::HashMap;
 
 use super::atomic::{AtomicFile, Placement, Replace};
 use super::checkpoint::{Checkpoint, Format};

@@ -1,7 +1,8 @@
 //! The keys while statements run over them: an ordered map from key to expression.
 
+use foldhash::HashMap;
+use smallvec::SmallVec;
 use std::cell::Cell;
-use std::collections::HashMap;
 
 use super::arena::ExprId;
 use super::index::Index;
@@ -19,6 +20,9 @@ impl EntryId {
     }
 }
 
+/// The keys that one was made of, which is mostly one.
+pub type Parents = SmallVec<[EntryId; 4]>;
+
 /// A key with what it holds and where it came from.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -27,7 +31,7 @@ pub struct Entry {
     /// What it holds.
     pub expr: ExprId,
     /// The keys that it was made of; none for a source key.
-    pub parents: Vec<EntryId>,
+    pub parents: Parents,
     /// The statement that made it, as an index into the plan's statements.
     pub statement: Option<usize>,
 }
@@ -207,6 +211,7 @@ impl State {
 }
 
 #[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
-fn number(index: usize) -> u32 {
+/// An index as it is kept where there are many.
+pub fn number(index: usize) -> u32 {
     index as u32
 }
