@@ -27,7 +27,7 @@ fn read(path: &Path) -> Result<Checkpoint, FormatError> {
 
 fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'a> {
     let tensor = |&entry: &usize| OutputTensor {
-        key: source.main_dict().entries[entry].key.clone(),
+        key: source.main_dict().entries[entry].key.as_str().into(),
         content: Content::Kept { entry },
     };
     Output {

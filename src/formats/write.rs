@@ -14,11 +14,12 @@ use super::recording::Recording;
 use super::sharded::StagedShards;
 use super::{FormatError, Produce, Progress, Storage, mover, pytorch, safetensors};
 use crate::edit::Edit;
+use crate::keyset::Key;
 
 /// One tensor of an output.
 pub struct OutputTensor<'a> {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Where its content comes from.
     pub content: Content<'a>,
 }

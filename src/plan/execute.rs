@@ -48,8 +48,8 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub fn new(source: &KeySet, sources: &'a Sources) -> Self {
-        let mut arena = Arena::default();
-        let (mut state, mut ties) = (State::default(), Vec::new());
+        let (mut arena, mut state) = (Arena::with_room(source.len()), State::with_room(source.len()));
+        let mut ties = Vec::with_capacity(source.len());
         for (index, (key, info)) in source.iter().enumerate() {
             let expr = arena.add_source(index, info.spec.clone());
             state.push(Entry { key: key.clone(), expr, parents: Parents::new(), statement: None });
@@ -191,6 +191,7 @@ impl<'a> Planner<'a> {
                 }
             }
             _ => {
+                gathered.products.reserve(hits.len());
                 for hit in hits {
                     let pattern = &patterns[hit.pattern];
                     if let Err(problem) = self.each(statement, clause, pattern, hit, gathered) {

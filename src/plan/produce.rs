@@ -50,9 +50,10 @@ impl Planner<'_> {
         removed.dedup();
         let number = self.applied.len();
         let mut names: HashMap<Key, usize> = HashMap::default();
-        let mut moves = Vec::new();
-        let mut added: Vec<(Entry, Option<EntryId>)> = Vec::new();
-        let mut products = Vec::with_capacity(gathered.products.len());
+        let count = gathered.products.len();
+        let mut moves = Vec::with_capacity(count);
+        let mut added: Vec<(Entry, Option<EntryId>)> = Vec::with_capacity(count);
+        let mut products = Vec::with_capacity(count);
         for mut product in std::mem::take(&mut gathered.products) {
             if let Some(&first) = names.get(&*product.key) {
                 let problem = self.two_to_one(statement, &products, first, &product);

@@ -1,6 +1,7 @@
 //! The keys while statements run over them: an ordered map from key to expression.
 
 use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::cell::Cell;
 
@@ -74,6 +75,17 @@ struct Flag {
 }
 
 impl State {
+    /// An empty state with room for this many keys.
+    pub fn with_room(count: usize) -> Self {
+        State {
+            entries: Vec::with_capacity(count),
+            order: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+            by_key: HashMap::with_capacity_and_hasher(count, RandomState::default()),
+            ..State::default()
+        }
+    }
+
     /// The entry of an id.
     pub fn entry(&self, id: EntryId) -> &Entry {
         &self.entries[id.0 as usize]
