@@ -190,6 +190,10 @@ impl Loader for Files {
 
 impl Files {
     fn read(&mut self, path: &Path) -> Result<String, String> {
+        // Whoever wrote the rules named this, and not whoever runs them: a pipe would wait, a device never end.
+        if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err("it is no file".to_owned());
+        }
         let file = File::open(path).map_err(|error| error.to_string())?;
         let text = text(file, self.bytes_left)?;
         self.bytes_left -= text.len() as u64;
