@@ -6,6 +6,7 @@ mod beginning;
 mod cases;
 mod chains;
 mod command;
+mod damage;
 mod docs;
 mod faults;
 mod files;

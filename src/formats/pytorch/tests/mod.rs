@@ -2,7 +2,10 @@
 
 mod distributed;
 mod files;
+mod hostile_zip;
+mod hostile_zip_end;
 mod legacy;
 mod look;
 mod pickles;
 mod several;
+mod zip_bytes;
