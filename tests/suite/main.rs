@@ -27,6 +27,7 @@ mod sharded;
 mod shells;
 mod snapshots;
 mod stats;
+mod supply;
 mod tensors;
 mod testing;
 mod verifying;
