@@ -182,13 +182,27 @@ pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Vec<Other> {
     others
 }
 
+/// The values of a chosen dict, and of those nested in it, whose keys are no texts: no rule can name them, and none of
+/// them is a tensor of a state dict.
+pub(super) fn untouched(graph: &Graph, place: &Place, tree: &Tree) -> Vec<Other> {
+    let at: String = place.path.iter().map(|key| format!("{key}.")).collect();
+    let items = tree.dicts.iter().flat_map(|dict| dict.untouched.iter().map(|item| (&dict.prefix, item)));
+    items
+        .map(|(prefix, &(key, value))| Other {
+            path: format!("{at}{prefix}{}", describe(graph, key)),
+            what: describe(graph, value),
+        })
+        .collect()
+}
+
 fn listed(graph: &Graph, dict: NodeId, prefix: &str, is_chosen: impl Fn(&str) -> bool) -> Vec<Other> {
     // One value may stand under many keys: it is described once.
     let mut known: HashMap<NodeId, String> = HashMap::new();
     let mut others = Vec::new();
     for (key, value) in graph.items(dict) {
-        let key = graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned());
-        if !is_chosen(&key) {
+        let text = graph.text(key);
+        if !text.as_ref().is_some_and(|text| is_chosen(text)) {
+            let key = text.map_or_else(|| describe(graph, key), |text| text.into_owned());
             let what = known.entry(value).or_insert_with(|| describe(graph, value)).clone();
             others.push(Other { path: format!("{prefix}{key}"), what });
         }

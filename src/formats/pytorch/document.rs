@@ -155,6 +155,9 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let graph = &document.graph;
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
     checkpoint.others = dicts::others(graph, &places);
+    let inside =
+        document.dicts.iter().flat_map(|chosen| dicts::untouched(graph, &chosen.place, &chosen.tree));
+    checkpoint.others.extend(inside);
     checkpoint.further_dicts =
         choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
     checkpoint.globals = globals(graph);

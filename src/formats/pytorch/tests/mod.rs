@@ -1,8 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod beside;
 mod distributed;
 mod files;
+mod hostile_zip;
+mod hostile_zip_end;
 mod legacy;
 mod look;
 mod pickles;
 mod several;
+mod zip_bytes;
