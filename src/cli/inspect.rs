@@ -113,11 +113,6 @@ impl<'a> Inspected<'a> {
         version.and_then(|other| other.what.strip_prefix('"')?.strip_suffix('"'))
     }
 
-    /// The globals that torch's own allow-list does not have.
-    fn odd_globals(&self) -> impl Iterator<Item = &str> {
-        self.checkpoint.globals.iter().map(String::as_str).filter(|name| !globals::is_allowed(name))
-    }
-
     /// Entries of the state dict that are no plain tensors, and what they are.
     fn opaque(&self) -> impl Iterator<Item = (&str, &str)> {
         self.checkpoint.main_dict().entries.iter().filter_map(|entry| match &entry.data {
@@ -152,7 +147,8 @@ impl<'a> Inspected<'a> {
             "others": pairs(&mut others, ["path", "what"]),
             "metadata": checkpoint.metadata,
             "globals": checkpoint.globals,
-            "globals_not_allowed": self.odd_globals().collect::<Vec<_>>(),
+            "globals_not_allowed": checkpoint.refused.globals,
+            "refused_by_weights_only": globals::to_json(&checkpoint.refused),
         });
         if let Value::Object(all) = &mut value {
             all.extend(summary::totals_json(&tensors, self.depth));

@@ -1,5 +1,6 @@
 //! A checkpoint as it is read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use indexmap::IndexMap;
 use super::join::Further;
 use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
-use super::{EditError, FormatError, Origin, Sharded, StoredTensor, safetensors};
+use super::{EditError, FormatError, Origin, Refused, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
@@ -112,8 +113,10 @@ pub struct Checkpoint {
     pub sharded: Option<Sharded>,
     /// What the container tells of who wrote it.
     pub origin: Origin,
-    /// Every `module.name` that a torch file's pickle names, sorted.
-    pub globals: Vec<String>,
+    /// Every `module.name` that the pickles of a torch file mention, those of further files among them.
+    pub globals: BTreeSet<String>,
+    /// What torch's weights-only loader refuses in these pickles.
+    pub refused: Refused,
     /// Whether a safetensors header has `__metadata__`, be it empty.
     pub(super) has_metadata: bool,
     pub(super) document: Option<Arc<Document>>,
@@ -163,7 +166,8 @@ impl Checkpoint {
             further: Vec::new(),
             sharded: None,
             origin: Origin::default(),
-            globals: Vec::new(),
+            globals: BTreeSet::new(),
+            refused: Refused::default(),
             has_metadata: false,
             document: None,
         }

@@ -42,7 +42,7 @@ pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamG
 pub use origin::{Origin, Settings};
 pub use overlap::Overlap;
 pub use produce::{Pieces, Produce, Progress, ReadElements};
-pub use pytorch::{Distributed, Saved, open_distributed};
+pub use pytorch::{Distributed, Refused, Saved, open_distributed};
 pub use recording::Recording;
 pub use sharded::{
     Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardProblem, Sharded, fill_shards,

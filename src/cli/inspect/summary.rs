@@ -45,7 +45,7 @@ impl Inspected<'_> {
         sections.push(section("optimizers", optimizers::lines(&self.checkpoint.optimizers)));
         sections.push(self.other_lines());
         sections.push(self.metadata_lines());
-        sections.push(self.global_lines());
+        sections.extend(globals::lines(&self.checkpoint.refused));
         joined(sections)
     }
 
@@ -169,18 +169,6 @@ impl Inspected<'_> {
             table.row([printable(name), printable(&shortened(text))]);
         }
         section("metadata", table.lines("  "))
-    }
-
-    fn global_lines(&self) -> Vec<String> {
-        let mut table = Table::new();
-        for name in self.odd_globals() {
-            let mark = if globals::reaches_out(name) { "can reach files, commands or code" } else { "" };
-            table.row([printable(name), mark.to_owned()]);
-        }
-        let title =
-            "classes and functions beyond torch's weights_only allow-list (named in the file, not executed)";
-        // The list is the one thing in which nothing may be hidden.
-        if table.is_empty() { Vec::new() } else { [vec![title.to_owned()], table.lines("  ")].concat() }
     }
 }
 

@@ -12,9 +12,10 @@ use super::dicts;
 use super::graph::{Graph, NodeId};
 use super::legacy;
 use super::machine;
-use super::opcode::{self, *};
+use super::opcode::*;
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
+use super::weights_only::{Persistent, Refused, mentions, refused};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
 use crate::formats::mover::{Buffer, WINDOW};
 use crate::formats::{
@@ -47,6 +48,10 @@ pub(super) struct Contents {
     pub(super) storages: IndexMap<String, Arc<Storage>>,
     pub(super) archive: Option<ArchiveLayout>,
     pub(super) origin: Origin,
+    /// Every name that its pickles mention.
+    pub(super) globals: BTreeSet<String>,
+    /// What torch's weights-only loader refuses in them.
+    pub(super) refused: Refused,
 }
 
 /// The records of an archive that are a word or a number about the file itself.
@@ -121,6 +126,7 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
         offset: error.offset,
         what: error.what,
     })?;
+    let (globals, refused) = (mentions(&graph), refused(&graph, Persistent::Storages));
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
     let recorded = side_records.get(RECORD).map(|record| recorded(&record.extent)).transpose()?.flatten();
     let layout = ArchiveLayout {
@@ -130,7 +136,7 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
         records: archive.records.into_iter().map(|record| record.name).collect(),
         side_records,
     };
-    Ok(Contents { graph, storages, archive: Some(layout), origin })
+    Ok(Contents { graph, storages, archive: Some(layout), origin, globals, refused })
 }
 
 /// The text of a record of migrations. It is read with the file, as an error must not pass for a file without one:
@@ -143,7 +149,7 @@ fn recorded(extent: &Extent) -> Result<Option<String>, FormatError> {
 
 /// Makes a checkpoint of what a file holds.
 fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
-    let Contents { graph, storages, archive, origin } = contents;
+    let Contents { graph, storages, archive, origin, globals, refused } = contents;
     let dicts = choose::choose(&graph, at, path)?;
     let optimizers = optimizers::find(&graph);
     let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
@@ -157,7 +163,8 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     checkpoint.others = dicts::others(graph, &places);
     checkpoint.further_dicts =
         choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
-    checkpoint.globals = globals(graph);
+    checkpoint.globals = globals;
+    checkpoint.refused = refused;
     checkpoint.origin = origin;
     checkpoint.optimizers = document.list_optimizers()?;
     checkpoint.document = Some(Arc::new(document));
@@ -218,19 +225,6 @@ pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
     let &[state] = graph.list(state.operands) else { return None };
     let metadata = graph.is_dict(state).then(|| graph.item(state, "_metadata"))??;
     graph.is_dict(metadata).then_some(metadata)
-}
-
-fn globals(graph: &Graph) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    for id in graph.ids() {
-        if let Some((module, name)) = graph.global(id) {
-            names.insert(format!("{module}.{name}"));
-        } else if graph.node(id).op == opcode::INST {
-            let text = String::from_utf8_lossy(graph.literal(id).get(1..).unwrap_or_default()).into_owned();
-            names.insert(text.trim_end().replace('\n', "."));
-        }
-    }
-    names.into_iter().collect()
 }
 
 impl Document {

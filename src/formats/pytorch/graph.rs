@@ -62,6 +62,8 @@ pub(super) struct Graph {
     bytes: Vec<u8>,
     /// Unmemoized small constants, one node each.
     constants: HashMap<[u8; 9], NodeId>,
+    /// Which opcodes the pickle was read from: not all of them leave a node.
+    opcodes: [bool; 256],
 }
 
 fn index(value: usize) -> Result<u32, Full> {
@@ -79,6 +81,7 @@ impl Graph {
             operands: Vec::new(),
             bytes,
             constants: HashMap::new(),
+            opcodes: [false; 256],
         }
     }
 
@@ -91,6 +94,16 @@ impl Graph {
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         // Ids are numbers of 32 bits: `push` sees to it.
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
+    /// Notes that the pickle has an opcode.
+    pub(super) fn note_opcode(&mut self, code: u8) {
+        self.opcodes[usize::from(code)] = true;
+    }
+
+    /// The opcodes that the pickle was read from.
+    pub(super) fn opcodes(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|&code| self.opcodes[usize::from(code)])
     }
 
     /// The bytes of all literals.

@@ -70,6 +70,7 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
         };
         let Some(code) = code else { return Err(error("the pickle ends without STOP".to_owned())) };
         machine.position += 1;
+        machine.graph.note_opcode(code);
         match machine.run(code) {
             Ok(false) => {}
             Ok(true) => {
