@@ -39,30 +39,6 @@ impl Format {
     }
 }
 
-/// Budgets for what a file may make the reader do; a file beyond them is refused.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The size of a safetensors header.
-    pub header_bytes: u64,
-    /// The size of a torch file's pickle.
-    pub pickle_bytes: u64,
-    /// The number of values in a pickle.
-    pub pickle_nodes: usize,
-    /// What the compressed entries of a torch file inflate to, together.
-    pub inflated_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            header_bytes: safetensors::MAX_HEADER,
-            pickle_bytes: 1 << 30,
-            pickle_nodes: 50_000_000,
-            inflated_bytes: 64 << 30,
-        }
-    }
-}
-
 /// The keys that lead from the root of a file to a dict; empty for the root.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DictPath(pub Vec<String>);

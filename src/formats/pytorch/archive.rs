@@ -14,7 +14,7 @@ use zip::CompressionMethod;
 use zip::read::{ArchiveOffset, Config, ZipArchive};
 
 use super::super::Foreign;
-use super::super::{Extent, FormatError, Limits, SourceFile};
+use super::super::{Extent, FormatError, Limit, Limits, SourceFile};
 
 /// One record of an archive.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Record {
     pub(super) crc: u32,
     /// The number of bytes, inflated.
     pub(super) size: u64,
+    /// How many bytes it takes in the file.
+    pub(super) packed: u64,
     /// Where the bytes are in the file, if they are stored as they are.
     pub(super) stored_at: Option<u64>,
     place: usize,
@@ -151,7 +153,8 @@ impl Archive {
                 return Err(bad("reaches beyond the end of the file"));
             }
             by_name.insert(name.to_owned(), records.len());
-            records.push(Record { name: name.to_owned(), crc: entry.crc32(), size, stored_at, place });
+            let (name, crc, packed) = (name.to_owned(), entry.crc32(), entry.compressed_size());
+            records.push(Record { name, crc, size, packed, stored_at, place });
         }
         let archive = Archive { file: file.clone(), zip, root: root.unwrap_or_default(), records, by_name };
         archive.check_torch()?;
@@ -183,8 +186,12 @@ impl Archive {
     /// The bytes of a record in memory, checked against its CRC.
     ///
     /// # Errors
-    /// Where the record is larger than `limit`, or damaged.
-    pub(super) fn read(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, FormatError> {
+    /// Where the record is larger than `limit`, of which `raise` is the name, or damaged.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        (limit, raise): (u64, Option<Limit>),
+    ) -> Result<Vec<u8>, FormatError> {
         let path = self.file.path().to_owned();
         let Some(record) = self.record(name).cloned() else {
             return Err(FormatError::NotTorch { path, what: format!("it has no entry `{name}`") });
@@ -195,6 +202,7 @@ impl Archive {
                 what: format!("entry `{name}`"),
                 size: record.size,
                 limit,
+                raise,
             });
         }
         let mut bytes = Vec::new();
@@ -234,14 +242,11 @@ impl Archive {
             return Ok(Extent { file: self.file.clone(), offset, len: record.size });
         }
         spool.inflated = spool.inflated.saturating_add(record.size);
-        if spool.inflated > limits.inflated_bytes {
+        let limit = limits.of(Limit::InflatedBytes, self.file.len());
+        if spool.inflated > limit {
             let what = "what its compressed entries inflate to".to_owned();
-            return Err(FormatError::TooLarge {
-                path,
-                what,
-                size: spool.inflated,
-                limit: limits.inflated_bytes,
-            });
+            let (size, raise) = (spool.inflated, Some(Limit::InflatedBytes));
+            return Err(FormatError::TooLarge { path, what, size, limit, raise });
         }
         let io = |source| FormatError::io(&path, "inflate", source);
         let mut file = tempfile::tempfile().map_err(io)?;

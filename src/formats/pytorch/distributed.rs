@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::document::{pickle_limit, read_pickle};
 use super::graph::{Graph, NodeId};
-use super::machine;
 use super::opcode::{BUILD, NEWOBJ};
 use super::tensors;
 use super::weights_only::{Persistent, Refused, mentions, refused};
@@ -77,14 +77,14 @@ pub fn open_distributed(path: &Path, limits: &Limits) -> Result<Option<Distribut
     };
     let place = path.join(METADATA);
     let file = SourceFile::open(&place)?;
-    let limit = limits.pickle_bytes.min(u64::from(u32::MAX) / 2);
+    let (limit, raise) = pickle_limit(limits);
     if file.len() > limit {
         let (what, size) = (METADATA.to_owned(), file.len());
-        return Err(FormatError::TooLarge { path: path.to_owned(), what, size, limit });
+        return Err(FormatError::TooLarge { path: path.to_owned(), what, size, limit, raise });
     }
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
     file.read_at(&mut bytes, 0)?;
-    let graph = machine::read(bytes, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
+    let graph = read_pickle(bytes, file.len(), limits).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
         part: METADATA,
         opcode: error.opcode,

@@ -10,17 +10,18 @@ use super::archive::{Archive, Spool};
 use super::choose::{self, Chosen};
 use super::dicts;
 use super::graph::{Graph, NodeId};
+use super::joined::TooLong;
 use super::legacy;
-use super::machine;
+use super::machine::{self, PickleError};
 use super::opcode::*;
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use super::weights_only::{Persistent, Refused, mentions, refused};
-use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
+use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, StateDict};
 use crate::formats::mover::{Buffer, WINDOW};
 use crate::formats::{
-    Extent, Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage,
-    StoredTensor,
+    Extent, Foreign, FormatError, Limit, Limits, Optimizer, Origin, ParamGroup, SourceFile, StateValue,
+    Storage, StoredTensor,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -101,6 +102,21 @@ pub(in crate::formats) fn open_legacy(
     document(file.path(), at, legacy::read(file, limits)?)
 }
 
+/// How large a pickle may be: beside what is allowed, its bytes are numbered with 32 bits.
+pub(super) fn pickle_limit(limits: &Limits) -> (u64, Option<Limit>) {
+    let allowed = limits.get(Limit::PickleBytes);
+    let most = u64::from(u32::MAX) / 2;
+    if allowed < most { (allowed, Some(Limit::PickleBytes)) } else { (most, None) }
+}
+
+/// Runs the machine over a pickle that takes so many bytes in the file.
+pub(super) fn read_pickle(bytes: Vec<u8>, packed: u64, limits: &Limits) -> Result<Graph, PickleError> {
+    let values = limits.of(Limit::PickleValues, packed);
+    let mut graph = machine::read(bytes, usize::try_from(values).unwrap_or(usize::MAX))?;
+    graph.key_bytes = limits.of(Limit::KeyBytes, packed);
+    Ok(graph)
+}
+
 /// What a zip archive holds.
 fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatError> {
     let path = file.path();
@@ -108,7 +124,7 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
     let mut origin = Origin::default();
     for name in NOTES {
         if archive.record(name).is_some() {
-            let note = archive.read(name, 64)?;
+            let note = archive.read(name, (64, None))?;
             origin.records.insert(name.to_owned(), String::from_utf8_lossy(&note).trim_end().to_owned());
         }
     }
@@ -118,8 +134,15 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
     }
     // torch can be told to align to more than 64 bytes; the archive writer is not.
     let aligned = note(".storage_alignment").is_none_or(|alignment| alignment == "64");
-    let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
-    let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
+    let packed = archive.record("data.pkl").map_or(0, |record| record.packed);
+    let mut limit = pickle_limit(limits);
+    // One that is packed is inflated into memory.
+    let inflated = limits.of(Limit::InflatedBytes, packed);
+    if archive.record("data.pkl").is_some_and(|record| record.stored_at.is_none()) && inflated < limit.0 {
+        limit = (inflated, Some(Limit::InflatedBytes));
+    }
+    let pickle = archive.read("data.pkl", limit)?;
+    let graph = read_pickle(pickle, packed, limits).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
         part: "data.pkl",
         opcode: error.opcode,
@@ -151,7 +174,8 @@ fn recorded(extent: &Extent) -> Result<Option<String>, FormatError> {
 fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
     let Contents { graph, storages, archive, origin, globals, refused } = contents;
     let dicts = choose::choose(&graph, at, path)?;
-    let optimizers = optimizers::find(&graph);
+    let too_long = |error: TooLong| error.in_file(path);
+    let optimizers = optimizers::find(&graph).map_err(|found| found.in_file(path))?;
     let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
     let mut state_dicts = document.list_entries()?;
     if state_dicts.is_empty() {
@@ -160,9 +184,10 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let mut checkpoint = Checkpoint::new(path, Format::TorchZip, state_dicts);
     let graph = &document.graph;
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
-    checkpoint.others = dicts::others(graph, &places);
+    checkpoint.others = dicts::others(graph, &places).map_err(too_long)?;
     checkpoint.further_dicts =
-        choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
+        choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own))
+            .map_err(too_long)?;
     checkpoint.globals = globals;
     checkpoint.refused = refused;
     checkpoint.origin = origin;

@@ -62,6 +62,8 @@ pub(super) struct Graph {
     bytes: Vec<u8>,
     /// Unmemoized small constants, one node each.
     constants: HashMap<[u8; 9], NodeId>,
+    /// How many bytes of joined keys a walk through it may make.
+    pub(super) key_bytes: u64,
     /// Which opcodes the pickle was read from: not all of them leave a node.
     opcodes: [bool; 256],
 }
@@ -81,6 +83,7 @@ impl Graph {
             operands: Vec::new(),
             bytes,
             constants: HashMap::new(),
+            key_bytes: u64::MAX,
             opcodes: [false; 256],
         }
     }
@@ -88,6 +91,11 @@ impl Graph {
     /// How many nodes there are.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The number of all operands, of nodes and of steps.
+    pub(super) fn uses(&self) -> usize {
+        self.operands.len()
     }
 
     /// The ids of all nodes, in the order in which they came to be.

@@ -11,6 +11,7 @@ mod document;
 mod edit;
 mod emit;
 mod graph;
+mod joined;
 mod legacy;
 pub(super) mod look;
 mod machine;

@@ -62,6 +62,7 @@ pub(in crate::formats) fn write<'a>(
     if header.len() as u64 > MAX_HEADER {
         let (size, limit) = (header.len() as u64, MAX_HEADER);
         return Err(FormatError::TooLarge {
+            raise: None,
             path: path.to_owned(),
             what: "the header".to_owned(),
             size,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::document::Contents;
+use super::document::{Contents, pickle_limit, read_pickle};
 use super::graph::{Graph, NodeId};
 use super::machine;
 use super::opcode::{BINPERSID, LONG, LONG1};
@@ -141,7 +141,7 @@ impl Reader<'_> {
             offset: error.offset,
             what: error.what,
         };
-        let limit = self.limits.pickle_bytes.min(u64::from(u32::MAX) / 2);
+        let (limit, raise) = pickle_limit(self.limits);
         let len = scan::pickle_len(self.file, start, limit)?;
         let len = match len {
             scan::Scanned::Whole(len) => len,
@@ -152,13 +152,13 @@ impl Reader<'_> {
             scan::Scanned::TooLong => {
                 let path = self.path().to_owned();
                 let size = self.file.len() - start;
-                return Err(FormatError::TooLarge { path, what: part.to_owned(), size, limit });
+                return Err(FormatError::TooLarge { path, what: part.to_owned(), size, limit, raise });
             }
         };
         // At most the limit, and no more than the file has.
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         self.file.read_at(&mut bytes, start)?;
-        let graph = machine::read(bytes, self.limits.pickle_nodes).map_err(error)?;
+        let graph = read_pickle(bytes, len, self.limits).map_err(error)?;
         self.position = start.saturating_add(len);
         Ok(graph)
     }
