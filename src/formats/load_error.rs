@@ -66,8 +66,12 @@ pub fn parse(text: &str) -> Option<LoadError> {
         let end = begins.get(index + 1).copied().unwrap_or(text.len());
         let part = text.get(begin..end)?;
         match part.get(..1)? {
-            "M" | "m" => found.unnamed += keys(part, &mut found.missing)?,
-            "U" | "u" => found.unnamed += keys(part, &mut found.unexpected)?,
+            "M" | "m" => {
+                found.unnamed = found.unnamed.saturating_add(keys(part, &mut found.missing)?);
+            }
+            "U" | "u" => {
+                found.unnamed = found.unnamed.saturating_add(keys(part, &mut found.unexpected)?);
+            }
             "S" | "s" => found.shapes.extend(mismatch(part)),
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! Where the modules of a state dict went: `_metadata` holds versions by module path, and follows its keys.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Plan;
 
@@ -9,6 +9,12 @@ use super::Plan;
 /// A module follows the keys below it: `a.b` becomes `x.b` when `a.b.weight` became `x.b.weight`. Where its
 /// keys went to several places it goes to each; a module without keys follows the module above it.
 pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<String>> {
+    // Of long keys with many dots, only the beginnings that are modules are looked at.
+    let wanted: HashSet<&str> = modules.iter().map(String::as_str).collect();
+    let lengths: HashSet<usize> = wanted.iter().map(|module| module.len()).collect();
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
     // The outputs that each source key went to, under which name.
     let mut went: HashMap<&str, Vec<&str>> = HashMap::new();
     for output in plan.outputs() {
@@ -26,6 +32,9 @@ pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<S
         let mut module: &str = key;
         while let Some((above, _)) = module.rsplit_once('.') {
             (module, depth) = (above, depth + 1);
+            if !lengths.contains(&module.len()) || !wanted.contains(module) {
+                continue;
+            }
             let suffix = &key[module.len()..];
             let found = places.entry(module).or_default();
             for target in targets {

@@ -1,6 +1,7 @@
 //! Reading a key set file.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::map::Entry;
@@ -195,6 +196,7 @@ impl<'de> Visitor<'de> for Tensors<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let keys = &mut self.keyset.keys;
+        let mut ties: HashSet<Key> = HashSet::new();
         loop {
             let new = |text: &str| match keys.contains_key(text) {
                 true => Err(KeysYamlProblem::DuplicateKey(text.to_owned())),
@@ -204,7 +206,13 @@ impl<'de> Visitor<'de> for Tensors<'_, '_> {
             let read = |text: &str| {
                 read_spec(text).map_err(|what| KeysYamlProblem::Spec { key: key.to_string(), what })
             };
-            let info = map.next_value_seed(Text(read, self.problem))?;
+            let mut info = map.next_value_seed(Text(read, self.problem))?;
+            // YAML may say one long name many times in few bytes.
+            if let Some(to) = info.tied.take() {
+                let to = ties.get(&to).cloned().unwrap_or(to);
+                ties.insert(to.clone());
+                info.tied = Some(to);
+            }
             if let Entry::Vacant(place) = keys.entry(key) {
                 place.insert(info);
             }

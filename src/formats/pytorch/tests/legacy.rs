@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::files::{FORCE, FOUR, dict, folder, int, kept, keys, output, pickle, read, text, tuple};
-use crate::formats::{Limits, open, write};
+use super::files::{FORCE, FOUR, dict, folder, int, kept, keys, limited, output, pickle, read, text, tuple};
+use crate::formats::{Limit, open, write};
 
 const MAGIC: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
 
