@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::formats::{self, Checkpoint, EntryData, Format, Limits};
+use crate::formats::{self, Checkpoint, EntryData, Format};
 use crate::keyset::{Key, KeyInfo, KeySet, Role};
 
+use super::limits::LimitArgs;
 use super::record::Record;
 use super::target::tied_keys;
 use super::{Exit, Failure, Terminal};
@@ -40,6 +41,8 @@ pub struct InspectArgs {
     /// How many levels of modules; without it, as many as fit a screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "keys")]
     pub depth: Option<u8>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate inspect`.
@@ -48,7 +51,7 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let limits = Limits::default();
+    let limits = args.limits.limits();
     let depth = args.depth.map(usize::from);
     let found = if args.at.is_none() { formats::open_distributed(&args.checkpoint, &limits)? } else { None };
     let shown = if let Some(found) = found {

@@ -29,6 +29,7 @@ pub mod inspect;
 pub mod invert;
 mod keyed;
 pub mod keys;
+pub mod limits;
 mod load_error;
 pub mod man;
 mod many;
