@@ -447,3 +447,43 @@ fn fold(function: &str, values: &[Value]) -> Outcome {
         }),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::syntax;
+
+    struct Named(Value);
+
+    impl Scope for Named {
+        fn name(&self, name: &str) -> Option<Value> {
+            (name == "n").then(|| self.0.clone())
+        }
+
+        fn keys(&self, _: &str, _: &Glob) -> Result<Value, ValueErrorKind> {
+            Ok(Value::Int(0))
+        }
+    }
+
+    fn rounds(line: &str) -> usize {
+        let expr = syntax::parse_value(line, 0).unwrap();
+        let mut scope = Named(Value::Int(1));
+        for round in 0..1000 {
+            match evaluate(&expr, &scope) {
+                Ok(value) => scope = Named(value),
+                Err(error) => {
+                    assert_eq!(error.kind, ValueErrorKind::LargeList);
+                    return round;
+                }
+            }
+        }
+        1000
+    }
+
+    #[test]
+    fn lists_of_lists_neither_double_nor_nest_without_end() {
+        assert_eq!(rounds("[n, n, n, n]"), 9);
+        assert_eq!(rounds("[n]"), 64);
+    }
+}

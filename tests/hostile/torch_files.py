@@ -200,7 +200,7 @@ def bombs():
     long = text("k" * 5_000) + put(0)
     nested = b"}" + long + b"}" + (get(0) + b"}") * 58
     leaves = b"".join(text(f"{key:x}") + (tensor() + put(1) if key == 0 else get(1)) for key in range(20_000))
-    yield "long-prefixes", nested + b"(" + leaves + b"u" + b"s" * 59
+    yield "long-prefixes", b"}" + text("w") + tensor() + b"s" + nested[1:] + b"(" + leaves + b"u" + b"s" * 59
     many_dims = tensor((1,) * 5_000, (1,) * 5_000) + put(1)
     yield "one-tensor-of-many-dims", b"}(" + b"".join(text(f"{key:x}") + (many_dims if key == 0 else get(1)) for key in range(20_000)) + b"u"
     yield "one-tensor-50000-times", b"}(" + b"".join(text(f"{key:x}") + (tensor() + put(1) if key == 0 else get(1)) for key in range(50_000)) + b"u"

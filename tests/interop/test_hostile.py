@@ -78,7 +78,7 @@ def test_names_are_shown_and_told_when_they_go(migrate, rules, tmp_path):
     harm = pickles.call(pickles.name("os", "system"), pickles.text(pickles.COMMAND))
     root = pickles.named(state_dict=pickles.named(w=pickles.tensor()), extra=harm)
     (tmp_path / "in.pt").write_bytes(pickles.archive(pickles.pickle(root)))
-    assert "os.system   can reach files, commands or code" in migrate("inspect", "in.pt").out
+    assert "os.system  can reach files, commands or code" in migrate("inspect", "in.pt").out
     run = ["--rules", rules("rename w -> v"), "in.pt", "--no-target"]
     assert "os.system" not in migrate(*run, "-o", "kept.pt").text
     assert json.loads(migrate("inspect", "--json", "kept.pt").out)["globals_not_allowed"] == ["os.system"]
