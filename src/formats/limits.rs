@@ -133,6 +133,14 @@ mod tests {
     }
 
     #[test]
+    fn the_page_lists_them() {
+        let page = include_str!("../../docs/limits.md");
+        for limit in Limit::ALL {
+            assert!(page.contains(&format!("\n| `{}`: ", limit.name())), "{limit}");
+        }
+    }
+
+    #[test]
     fn a_limit_that_is_set_is_that_of_all_files() {
         let mut limits = Limits::default();
         limits.set(Limit::KeyBytes, 5);
