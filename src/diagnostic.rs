@@ -165,7 +165,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Whether a character is a control, changes the reading direction, or cannot be seen at all.
-fn disturbs(char: char) -> bool {
+pub(crate) fn disturbs(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{ad}' | '\u{61c}' | '\u{180e}'

@@ -188,6 +188,9 @@ fn put<const N: usize>(from: &[u8], to: &mut [u8], dims: &[Dim], base: u64, plac
             }
             return;
         }
+        if columns.base == 1 && rows.out == 1 {
+            return turn(from, to, rows, columns, base, place);
+        }
         for row_tile in (0..rows_of).step_by(ROWS) {
             let count = ROWS.min(rows_of - row_tile);
             for column_tile in (0..columns_of).step_by(COLUMNS) {
@@ -199,6 +202,41 @@ fn put<const N: usize>(from: &[u8], to: &mut [u8], dims: &[Dim], base: u64, plac
             }
         }
     });
+}
+
+/// Copies where the base runs over the columns and the output over the rows, through a tile.
+///
+/// Rows of the base often lie a power of two apart, and push each other out of the cache if one element is taken of
+/// each in turn. So a line of the cache is read to its end at once, and one of the output written so.
+fn turn<const N: usize>(
+    from: &[[u8; N]],
+    to: &mut [[u8; N]],
+    rows: Dim,
+    columns: Dim,
+    base: u64,
+    place: i64,
+) {
+    let (rows_of, columns_of) = (memory(rows.size), memory(columns.size));
+    let mut tile = [[[0; N]; ROWS]; COLUMNS];
+    for row_tile in (0..rows_of).step_by(ROWS) {
+        let height = ROWS.min(rows_of - row_tile);
+        for column_tile in (0..columns_of).step_by(COLUMNS) {
+            let width = COLUMNS.min(columns_of - column_tile);
+            for row in 0..height {
+                let (base, _) = element(rows, row_tile + row, base + column_tile as u64, 0);
+                let line = from.get(base..base + width).unwrap_or_default();
+                for (column, value) in tile.iter_mut().zip(line) {
+                    column[row] = *value;
+                }
+            }
+            for (nth, column) in tile.iter().take(width).enumerate() {
+                let (_, place) = element(columns, column_tile + nth, 0, place + row_tile as i64);
+                if let Some(to) = to.get_mut(place..place + height) {
+                    to.copy_from_slice(&column[..height]);
+                }
+            }
+        }
+    }
 }
 
 /// Copies `count` elements over one dim.

@@ -34,6 +34,7 @@ use crate::formats::{
     self, Checkpoint, Content, Cut, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
     Recording, RunDigest, ShardNames, StateDict, Written,
 };
+use crate::keyset::Key;
 use crate::optimizer::Followed;
 use crate::plan::{ExprId, Plan};
 use stream::Stream;
@@ -160,7 +161,7 @@ struct Made<'a> {
 
 /// A tensor of the output, and where its bytes come from.
 struct Tensor {
-    key: String,
+    key: Key,
     expr: ExprId,
     from: From,
 }
@@ -205,7 +206,8 @@ impl<'a> Made<'a> {
             if let Some(view) = view {
                 views.entry(view).or_insert(tied.unwrap_or(tensors.len()));
             }
-            tensors.push(Tensor { key: key.to_owned(), expr: output.expr, from });
+            let key = if prefix.is_empty() { output.key.clone() } else { Key::from(key) };
+            tensors.push(Tensor { key, expr: output.expr, from });
         }
         Ok(Made { plan, source, prefix, tensors, tied_left_out })
     }

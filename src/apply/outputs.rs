@@ -1,6 +1,6 @@
 //! Several outputs: each takes the keys under its name.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Destination;
 use super::error::ApplyError;

@@ -1,7 +1,8 @@
 //! Tensors that share storage, which a safetensors file cannot say.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::error::ApplyError;
 use crate::formats::{EntryData, StateDict, Storage};
@@ -23,9 +24,9 @@ pub(super) fn foreign_view<'a>(plan: &Plan, source: &'a StateDict, expr: ExprId)
 /// Refuses outputs that view the same bytes of one storage: the file would hold them twice, and the
 /// tie would be lost in silence.
 pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> {
-    // The byte ranges that outputs view, by storage.
-    let mut views: HashMap<*const Storage, Vec<(u64, u64, &str)>> = HashMap::new();
-    let mut names: HashMap<ExprId, &str> = HashMap::new();
+    // The storages with the byte ranges that outputs view.
+    let mut views: Vec<(*const Storage, u64, u64, &str)> = Vec::new();
+    let mut names: HashMap<ExprId, &str> = HashMap::default();
     for output in plan.outputs().iter().filter(|output| !output.tied) {
         if let Some(first) = names.insert(output.expr, &output.key) {
             let (first, second) = (first.to_owned(), output.key.to_string());
@@ -42,16 +43,14 @@ pub(super) fn refuse(plan: &Plan, source: &StateDict) -> Result<(), ApplyError> 
             continue;
         }
         let end = tensor.offset + (reach + 1) * size;
-        let storage = Arc::as_ptr(&tensor.storage);
-        views.entry(storage).or_default().push((tensor.offset, end, &output.key));
+        views.push((Arc::as_ptr(&tensor.storage), tensor.offset, end, &output.key));
     }
-    for views in views.values_mut() {
-        views.sort_unstable();
-        for pair in views.windows(2) {
-            if pair[1].0 < pair[0].1 {
-                let (first, second) = (pair[0].2.to_owned(), pair[1].2.to_owned());
-                return Err(ApplyError::Tied { first, second });
-            }
+    views.sort_unstable();
+    for pair in views.windows(2) {
+        let [(storage, _, end, first), (other, start, _, second)] = pair else { continue };
+        if storage == other && start < end {
+            let (first, second) = ((*first).to_owned(), (*second).to_owned());
+            return Err(ApplyError::Tied { first, second });
         }
     }
     Ok(())

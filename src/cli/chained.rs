@@ -90,7 +90,7 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
     let course = Course { steps, before, versions };
     let (sources, warnings) = (folder.sources, way.warnings);
     let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
-    prove(args, laid, dicts, &main, hold_mirrors)
+    prove(args, laid, dicts, main, hold_mirrors)
 }
 
 /// Opens inputs whose version is to be told; where a file holds several dicts of tensors, the rules say which

@@ -15,7 +15,7 @@ use crate::table::Table;
 use super::chain::{self, Broken, Folder, Link};
 use super::limits::LimitArgs;
 use super::rule_file::Values;
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,7 +105,7 @@ fn work(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let ways_back: Vec<Result<String, String>> =
         (0..folder.links.len()).map(|number| way_back(&folder, number)).collect();
     match args.json {
-        true => terminal.print(&format!("{:#}\n", to_json(&folder, &ways_back)))?,
+        true => terminal.print(&json_text::pretty(&to_json(&folder, &ways_back)))?,
         false => terminal.print(&to_text(&folder, &ways_back))?,
     }
     Ok(Exit::Done)

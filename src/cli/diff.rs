@@ -11,7 +11,7 @@ use crate::quantity::counted;
 
 use super::limits::LimitArgs;
 use super::target::load_keyset;
-use super::{Exit, Failure, Terminal, load_error};
+use super::{Exit, Failure, Terminal, json_text, load_error};
 
 /// Compares the keys of a checkpoint with those of a model
 ///
@@ -69,7 +69,7 @@ fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         if let (Value::Object(all), Value::Object(found)) = (&mut value, difference.to_json()) {
             all.extend(found);
         }
-        terminal.print(&format!("{value:#}\n"))?;
+        terminal.print(&json_text::pretty(&value))?;
     } else {
         let shown = Shown { checkpoint: &checkpoint.origin, model: &model.origin, all: args.all };
         let mut text = difference.to_text(shown);

@@ -12,7 +12,7 @@ use crate::plan::{Passage, Plan, Way};
 use crate::source::Sources;
 
 use super::keyed::{Keyed, KeyedArgs};
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +72,7 @@ fn work(args: &ExplainArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         (None, Some(key)) => of_key(key, &plan, &keyed)?,
         (None, None) => return Ok(exit),
     };
-    terminal.print(&if args.json { format!("{value:#}\n") } else { text })?;
+    terminal.print(&if args.json { json_text::pretty(&value) } else { text })?;
     Ok(exit)
 }
 

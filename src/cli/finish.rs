@@ -9,7 +9,7 @@ use crate::diagnostic::printable;
 use crate::formats::{self, Finished};
 use crate::quantity::{counted, size};
 
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,7 +56,7 @@ fn work(args: &FinishArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             files.iter().map(|file| json!({ "path": file.path, "bytes": file.bytes })).collect();
         let before = matches!(finished, Finished::Before { .. });
         let json = json!({ "format": 1, "already_finished": before, "outputs": outputs });
-        terminal.print(&format!("{json:#}\n"))?;
+        terminal.print(&json_text::pretty(&json))?;
         return Ok(Exit::Done);
     }
     let name = printable(&args.output.display().to_string());

@@ -17,7 +17,7 @@ use crate::keyset::{Key, KeyInfo, KeySet, Role};
 use super::limits::LimitArgs;
 use super::record::Record;
 use super::target::tied_keys;
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, json_text};
 
 use modules::Tensor;
 
@@ -56,7 +56,7 @@ fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let found = if args.at.is_none() { formats::open_distributed(&args.checkpoint, &limits)? } else { None };
     let shown = if let Some(found) = found {
         match args.json {
-            true => format!("{:#}\n", distributed::to_json(&found, args.keys, depth)),
+            true => json_text::pretty(&distributed::to_json(&found, args.keys, depth)),
             false => distributed::to_text(&found, args.keys, depth),
         }
     } else {
@@ -65,7 +65,7 @@ fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         let bytes = sizes.sum();
         let inspected = Inspected { depth, ..Inspected::new(&checkpoint, bytes) };
         match args.json {
-            true => format!("{:#}\n", inspected.to_json(args.keys)),
+            true => json_text::pretty(&inspected.to_json(args.keys)),
             false => inspected.to_text(args.keys),
         }
     };

@@ -17,7 +17,7 @@ use super::carry::{Ended, Manner, Watch, carry_out};
 use super::many_told::{Fate, File, Told};
 use super::named::Named;
 use super::prepare::{Outcome, PlanArgs, prepare};
-use super::{Exit, Failure, Terminal, out_dir, place, plan};
+use super::{Exit, Failure, Terminal, json_text, out_dir, place, plan};
 
 /// A thread of its own has less of a stack than the first one, on which all is tested.
 const STACK: usize = 8 << 20;
@@ -96,7 +96,7 @@ pub(super) fn run(job: &Job, terminal: &Terminal) -> Result<Exit, Failure> {
         files.iter().zip(fates).map(|(&(input, output, _), fate)| File { input: &input.path, output, fate });
     let told = Told { files: files.collect() };
     if job.json {
-        terminal.print(&format!("{:#}\n", told.json()))?;
+        terminal.print(&json_text::pretty(&told.json()))?;
     } else if job.dry_run {
         terminal.print(&told.text())?;
     } else if !job.quiet {

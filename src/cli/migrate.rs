@@ -15,7 +15,7 @@ use super::many::{self, ManyArgs};
 use super::named::Named;
 use super::plan::Form;
 use super::prepare::PlanArgs;
-use super::{Exit, Failure, Terminal, place};
+use super::{Exit, Failure, Terminal, json_text, place};
 
 /// The main job's arguments.
 #[derive(Args, Clone, Debug)]
@@ -130,7 +130,7 @@ fn work(args: &MigrateArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         text.push_str(&stats.text());
     }
     if args.json {
-        terminal.print(&format!("{json:#}\n"))?;
+        terminal.print(&json_text::pretty(&json))?;
     } else if !args.quiet {
         terminal.tell(&text);
     }

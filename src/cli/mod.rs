@@ -27,6 +27,7 @@ mod fresh;
 pub mod init;
 pub mod inspect;
 pub mod invert;
+mod json_text;
 mod keyed;
 pub mod keys;
 pub mod limits;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
-use super::{Exit, Failure, Terminal, keys, picture};
+use super::{Exit, Failure, Terminal, json_text, keys, picture};
 use crate::diagnostic::printable;
 use crate::formats::StateDict;
 use crate::optimizer::Followed;
@@ -57,7 +57,7 @@ pub fn run(args: &ShowArgs, terminal: &Terminal) -> Exit {
 pub(super) fn show(args: &PlanArgs, form: Form, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = prepare(args, true)?;
     match (form, &prepared.outcome) {
-        (Form::Json, _) => terminal.print(&format!("{:#}\n", to_json(&prepared)))?,
+        (Form::Json, _) => terminal.print(&json_text::pretty(&to_json(&prepared)))?,
         (Form::Page { path, force }, Outcome::Plans(plans)) => {
             terminal.show(&prepared.warnings, &prepared.sources);
             keys::write(path, &picture::page(to_json(&prepared), plans), force)?;

@@ -200,7 +200,7 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
     let stages = vec![(rules.clone(), target)];
     let (merged, any_dtype) = (rules, false);
     let laid = Laid { sources, warnings, stages, merged, marked, any_dtype, absent, course };
-    prove(args, laid, dicts, &main, hold_mirrors)
+    prove(args, laid, dicts, main, hold_mirrors)
 }
 
 /// What a checkpoint says of the migrations before; several together say nothing.
@@ -216,7 +216,7 @@ pub(super) fn prove(
     args: &PlanArgs,
     laid: Laid,
     dicts: Dicts,
-    main: &KeySet,
+    mut main: KeySet,
     hold_mirrors: bool,
 ) -> Result<Prepared, Failure> {
     let Laid { sources, mut warnings, stages, mut merged, marked, any_dtype, absent, course } = laid;
@@ -224,11 +224,17 @@ pub(super) fn prove(
     let checkpoint = &dicts.checkpoint;
     let mut plans = Vec::new();
     let mut problems = Vec::new();
+    let several = checkpoint.dicts.len() > 1;
     for (index, dict) in checkpoint.dicts.iter().enumerate() {
-        let keys = dicts.keys(dict);
+        let keys = match index {
+            // The keys of a large model are as large as its plan.
+            0 if !several => std::mem::take(&mut main),
+            0 => main.clone(),
+            _ => dicts.keys(dict),
+        };
         let (name, whole_file) = dicts.role(index);
         // A mirror of the main dict leads where that leads; another dict has no target.
-        let leads = index == 0 || (whole_file && keys.same_tensors(main));
+        let leads = index == 0 || (whole_file && keys.same_tensors(&main));
         let rules: Vec<RuleSet> = stages.iter().map(|(rules, _)| rules.of_dict(name, whole_file)).collect();
         let stages: Vec<Stage> = (1..)
             .zip(rules.iter().zip(&stages))
@@ -262,7 +268,6 @@ pub(super) fn prove(
                 opening,
             });
         }
-        let several = checkpoint.dicts.len() > 1;
         let told = |diagnostic: Diagnostic| match several {
             true => diagnostic.note(format!("in the dict `{}`", dict.at.name())),
             false => diagnostic,

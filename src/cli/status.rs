@@ -17,7 +17,7 @@ use super::limits::LimitArgs;
 use super::named::Named;
 use super::prepare::{Inputs, record_of};
 use super::rule_file::Values;
-use super::{Exit, Failure, Terminal, chained};
+use super::{Exit, Failure, Terminal, chained, json_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,7 +116,7 @@ fn work(args: &StatusArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         .collect();
     if args.json {
         let rows: Vec<Value> = rows.iter().map(|row| to_json(row, &folder)).collect();
-        terminal.print(&format!("{:#}\n", json!({ "format": 1, "checkpoints": rows })))?;
+        terminal.print(&json_text::pretty(&json!({ "format": 1, "checkpoints": rows })))?;
     } else {
         terminal.print(&to_text(&rows, &folder))?;
     }

@@ -1,6 +1,6 @@
 //! Key sets from whatever a user may point at.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -51,7 +51,8 @@ pub fn keyset_of(checkpoint: &Checkpoint) -> Result<KeySet, Failure> {
 /// The keys of one dict of an open checkpoint, be there none.
 pub(super) fn tied_keys(checkpoint: &Checkpoint, dict: &StateDict) -> KeySet {
     let mut keyset = KeySet::new(checkpoint.path.display().to_string());
-    let mut tensors = HashMap::new();
+    let mut tensors = HashMap::default();
+    keyset.keys.reserve(dict.entries.len());
     for entry in &dict.entries {
         let key = Key::from(entry.key.as_str());
         let role = entry.parameter.then_some(Role::Parameter);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::diagnostic::{Diagnostic, render};
 use crate::source::Sources;
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, json_text};
 
 /// How wide text may be where there is no terminal to ask.
 const WIDTH: usize = 100;
@@ -79,7 +79,7 @@ impl Terminal {
                     .map(|diagnostic| diagnostic.to_json(&failure.sources))
                     .collect();
                 let value = json!({ "problems": problems });
-                let _ = self.print(&format!("{value:#}\n"));
+                let _ = self.print(&json_text::pretty(&value));
             }
             self.show(&failure.diagnostics, &failure.sources);
             failure.exit

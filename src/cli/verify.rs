@@ -12,7 +12,7 @@ use crate::quantity::counted;
 use super::bar::Bar;
 use super::carry::refused;
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
-use super::{Exit, Failure, Terminal};
+use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,7 +89,7 @@ fn work(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         }
     };
     if args.json {
-        terminal.print(&format!("{:#}\n", to_json(&verified, &prepared.checkpoint, &new)))?;
+        terminal.print(&json_text::pretty(&to_json(&verified, &prepared.checkpoint, &new)))?;
         return Ok(if verified.deviations.is_empty() { Exit::Done } else { Exit::Different });
     }
     let name = printable(&new.path.display().to_string());

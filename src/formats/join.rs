@@ -1,8 +1,9 @@
 //! Several files as one checkpoint: shards, and inputs under names of their own.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use super::pytorch::Document;
 use super::{Checkpoint, FormatError, Other};
@@ -33,8 +34,9 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
     let mut parts = parts.into_iter();
     let Some(first) = parts.next() else { return Ok(None) };
     let mut joined = first.checkpoint;
+    let alone = parts.len() == 0;
     // Which file a key is of, by dict.
-    let mut holders: Vec<HashMap<String, PathBuf>> = vec![HashMap::new(); joined.dicts.len()];
+    let mut holders: Vec<HashMap<String, PathBuf>> = vec![HashMap::default(); joined.dicts.len()];
     let prefix = prefix(first.name);
     for (dict, holders) in joined.dicts.iter_mut().zip(&mut holders) {
         // A sharded checkpoint has been joined before.
@@ -42,7 +44,9 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
         dict.prefix.clone_from(&prefix);
         for entry in &mut dict.entries {
             entry.key.insert_str(0, &prefix);
-            holders.insert(entry.key.clone(), joined.path.clone());
+            if !alone {
+                holders.insert(entry.key.clone(), joined.path.clone());
+            }
         }
     }
     for Part { name, checkpoint } in parts {

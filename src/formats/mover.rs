@@ -18,12 +18,13 @@ use super::{Extent, FormatError, Pieces, Progress};
 
 /// How much is read, hashed and written at a time.
 pub(super) const WINDOW: u64 = 1 << 20;
-/// The same for tensors that are best made in large pieces.
-const LARGE_WINDOW: u64 = 8 << 20;
+/// The same for tensors that are best made in large pieces. A smaller one is made in one piece: a permutation reads
+/// its source once for each.
+const LARGE_WINDOW: u64 = 16 << 20;
 /// What windows begin at multiples of, and what must agree where files share blocks.
 pub(super) const PAGE: u64 = 4096;
 /// More threads than this wait for each other and for memory; each holds a window or two.
-const MOST_THREADS: usize = 4;
+const MOST_THREADS: usize = 3;
 
 /// How many bytes came into a file in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -312,7 +313,14 @@ fn cut(windows: &mut Vec<Window>, index: usize, piece: &Piece<'_>, range: std::o
     let mut start = range.start;
     while start < range.end {
         // Up to the next multiple of the window, and to a whole element.
-        let next = (start / size + 1) * size;
+        let next = match size {
+            LARGE_WINDOW => {
+                let (done, pieces) = (start - piece.at, piece.len.div_ceil(size));
+                let step = piece.len.div_ceil(pieces);
+                (piece.at + (done / step + 1) * step).next_multiple_of(PAGE)
+            }
+            _ => (start / size + 1) * size,
+        };
         let whole = piece.at + (next - piece.at) / item * item;
         let cut_at = if whole > start { whole } else { next.next_multiple_of(item).max(start + item) };
         let end = if in_order { range.end } else { cut_at.min(range.end) };

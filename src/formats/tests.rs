@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::path::Path;
 
 use super::{
@@ -27,13 +27,13 @@ fn read(path: &Path) -> Result<Checkpoint, FormatError> {
 
 fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'a> {
     let tensor = |&entry: &usize| OutputTensor {
-        key: source.main_dict().entries[entry].key.clone(),
+        key: source.main_dict().entries[entry].key.as_str().into(),
         content: Content::Kept { entry },
     };
     Output {
         source,
         format,
-        dicts: vec![OutputDict { tensors: order.iter().map(tensor).collect(), modules: HashMap::new() }],
+        dicts: vec![OutputDict { tensors: order.iter().map(tensor).collect(), modules: HashMap::default() }],
         record: Default::default(),
         optimizers: Vec::new(),
         edits: &[],
@@ -58,7 +58,7 @@ fn what_the_crate_writes_comes_out_byte_for_byte() {
         ("flag", view(safetensors::Dtype::BOOL, &[5], 5)),
     ];
     let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    for metadata in [None, Some(HashMap::new()), Some(metadata)] {
+    for metadata in [None, Some(std::collections::HashMap::new()), Some(metadata)] {
         std::fs::write(&path, safetensors::serialize(tensors.clone(), metadata).unwrap()).unwrap();
         let source = read(&path).unwrap();
         let out = folder.path().join("b.safetensors");

@@ -1,7 +1,9 @@
 //! What an output is made of, and how it is written: beside its place first, then into it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+
+use foldhash::HashMap;
 
 use super::atomic::{AtomicFile, Placement, Replace};
 use super::checkpoint::{Checkpoint, Format};
@@ -12,11 +14,12 @@ use super::recording::Recording;
 use super::sharded::StagedShards;
 use super::{FormatError, Produce, Progress, Storage, mover, pytorch, safetensors};
 use crate::edit::Edit;
+use crate::keyset::Key;
 
 /// One tensor of an output.
 pub struct OutputTensor<'a> {
     /// Its key.
-    pub key: String,
+    pub key: Key,
     /// Where its content comes from.
     pub content: Content<'a>,
 }

@@ -125,7 +125,7 @@ impl<'a> Trial<'a> {
             let Some(&(act, place)) = self.by_result.get(key) else { return false };
             let Some(act) = acts.contains(&act).then(|| self.acts.get(act)).flatten() else { return false };
             let spec = plan.arena().spec(moved.expr);
-            let same = act.from == moved.from && act.to.get(place).is_some_and(|(_, wanted)| wanted == spec);
+            let same = act.from == *moved.from && act.to.get(place).is_some_and(|(_, wanted)| wanted == spec);
             if !same || wanted == 0 {
                 return false;
             }

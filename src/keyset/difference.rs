@@ -2,7 +2,7 @@
 
 mod text;
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};

@@ -4,10 +4,14 @@
 //! there, and such rows fold again at another place. So a folded row always stands for exactly the
 //! product of its sets, and nothing is shown that is not there.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::hash::Hash;
+
+use foldhash::{HashMap, HashSet};
+
+use super::segments;
 
 /// Keys with more segments than this are shown as they are, so that a hostile key costs no time.
 const MAX_SEGMENTS: usize = 64;
@@ -40,11 +44,11 @@ pub fn fold<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<Folded> {
 /// The tag of a line is the tag of the key that its `first` names.
 pub fn fold_specs<'a, T: Eq + Hash>(keys: impl IntoIterator<Item = (&'a str, T)>) -> Vec<Folded> {
     let mut folding = Folding::default();
-    let mut tags = HashMap::new();
-    let mut seen = HashSet::new();
+    let mut tags = HashMap::default();
+    let mut seen = HashSet::default();
     for (index, (key, tag)) in keys.into_iter().enumerate() {
         if seen.insert(key) {
-            let next = tags.len();
+            let next = number(tags.len());
             let tag = *tags.entry(tag).or_insert(next);
             folding.add(key, tag, index);
         }
@@ -58,10 +62,10 @@ pub fn fold_specs<'a, T: Eq + Hash>(keys: impl IntoIterator<Item = (&'a str, T)>
 }
 
 /// What stands at one place of a row, as a number into [`Folding::atoms`].
-type AtomId = usize;
+type AtomId = u32;
 
 /// A row without the atom at one place: its tag, and what stands before and behind.
-type Sides<'s> = (usize, &'s [AtomId], &'s [AtomId]);
+type Sides<'s> = (u32, &'s [AtomId], &'s [AtomId]);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Atom<'a> {
@@ -85,8 +89,10 @@ impl Atom<'_> {
 }
 
 struct Row {
-    tag: usize,
-    atoms: Vec<AtomId>,
+    tag: u32,
+    /// Where in [`Folding::places`] its atoms stand.
+    start: usize,
+    end: usize,
     /// 0 once the row has become part of another.
     count: usize,
     first: usize,
@@ -95,37 +101,54 @@ struct Row {
 #[derive(Default)]
 struct Folding<'a> {
     rows: Vec<Row>,
+    /// The atoms of all rows, one row after the other.
+    places: Vec<AtomId>,
     atoms: Vec<Atom<'a>>,
     ids: HashMap<Atom<'a>, AtomId>,
-    /// The key that was added last, with which the next shares most segments; none where it was taken whole.
-    before: Option<&'a str>,
+    /// The last segment at each place, with its number.
+    before: Vec<(&'a str, AtomId)>,
 }
 
 impl<'a> Folding<'a> {
-    fn add(&mut self, key: &'a str, tag: usize, first: usize) {
-        let short = key.split('.').nth(MAX_SEGMENTS).is_none();
-        let atoms = if short {
-            let mut known = self.before.map(|key| key.split('.'));
-            let mut atoms = Vec::with_capacity(self.rows.last().map_or(0, |row| row.atoms.len()));
-            for (place, segment) in key.split('.').enumerate() {
-                let same = known.as_mut().is_some_and(|known| known.next() == Some(segment));
-                let own = self.rows.last().filter(|_| same).and_then(|row| row.atoms.get(place).copied());
-                atoms.push(own.unwrap_or_else(|| self.id(Atom::of(segment))));
+    fn add(&mut self, key: &'a str, tag: u32, first: usize) {
+        let short = key.bytes().filter(|&byte| byte == b'.').count() < MAX_SEGMENTS;
+        let start = self.places.len();
+        if short {
+            for (place, segment) in segments(key).enumerate() {
+                // Keys that follow each other have most of their segments in common.
+                let id = match self.before.get(place) {
+                    Some(&(known, id)) if known == segment => id,
+                    _ => self.id(Atom::of(segment)),
+                };
+                match self.before.get_mut(place) {
+                    Some(before) => *before = (segment, id),
+                    None => self.before.push((segment, id)),
+                }
+                self.places.push(id);
             }
-            atoms
         } else {
-            vec![self.id(Atom::Text(key))]
-        };
-        self.before = Some(key).filter(|_| short);
-        self.rows.push(Row { tag, atoms, count: 1, first });
+            let id = self.id(Atom::Text(key));
+            self.places.push(id);
+        }
+        self.rows.push(Row { tag, start, end: self.places.len(), count: 1, first });
+    }
+
+    fn atoms_of(&self, row: &Row) -> &[AtomId] {
+        &self.places[row.start..row.end]
+    }
+
+    /// What stands at a place of a row.
+    fn atom(&self, row: usize, place: usize) -> &Atom<'a> {
+        &self.atoms[self.atoms_of(&self.rows[row])[place] as usize]
     }
 
     fn id(&mut self, atom: Atom<'a>) -> AtomId {
         match self.ids.entry(atom) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
+                let id = number(self.atoms.len());
                 self.atoms.push(new.key().clone());
-                *new.insert(self.atoms.len() - 1)
+                *new.insert(id)
             }
         }
     }
@@ -135,16 +158,16 @@ impl<'a> Folding<'a> {
     fn indices(&mut self) {
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, row) in self.rows.iter().enumerate() {
-            for (place, &atom) in row.atoms.iter().enumerate() {
-                if matches!(self.atoms[atom], Atom::Index(_)) {
+            for (place, &atom) in self.atoms_of(row).iter().enumerate() {
+                if matches!(self.atoms[atom as usize], Atom::Index(_)) {
                     places.entry(place).or_default().push(at);
                 }
             }
         }
         for (place, rows) in places.into_iter().rev() {
             for members in self.alike(place, &rows) {
-                let indices = members.iter().filter_map(|&at| match self.atoms[self.rows[at].atoms[place]] {
-                    Atom::Index(index) => Some(index),
+                let indices = members.iter().filter_map(|&at| match self.atom(at, place) {
+                    Atom::Index(index) => Some(*index),
                     _ => None,
                 });
                 let mut indices: Vec<u64> = indices.collect();
@@ -159,9 +182,8 @@ impl<'a> Folding<'a> {
     fn names(&mut self) {
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, row) in self.rows.iter().enumerate() {
-            let last = row.atoms.len().saturating_sub(1);
-            let is_name = row.atoms.get(last).is_some_and(|&atom| matches!(self.atoms[atom], Atom::Text(_)));
-            if row.count > 0 && last > 0 && is_name {
+            let last = (row.end - row.start).saturating_sub(1);
+            if row.count > 0 && last > 0 && matches!(self.atom(at, last), Atom::Text(_)) {
                 places.entry(last).or_default().push(at);
             }
         }
@@ -170,8 +192,8 @@ impl<'a> Folding<'a> {
                 if members.len() > MAX_NAMES {
                     continue;
                 }
-                let names = members.iter().filter_map(|&at| match self.atoms[self.rows[at].atoms[place]] {
-                    Atom::Text(name) => Some(name),
+                let names = members.iter().filter_map(|&at| match self.atom(at, place) {
+                    Atom::Text(name) => Some(*name),
                     _ => None,
                 });
                 let names = names.collect();
@@ -183,11 +205,12 @@ impl<'a> Folding<'a> {
 
     /// Groups of two or more of these rows that are alike but for the atom at `place`.
     fn alike(&self, place: usize, rows: &[usize]) -> Vec<Vec<usize>> {
-        let mut groups: HashMap<Sides<'_>, Vec<usize>> = HashMap::new();
+        let mut groups: HashMap<Sides<'_>, Vec<usize>> = HashMap::default();
         for &at in rows {
             let row = &self.rows[at];
             if row.count > 0 {
-                let sides = (row.tag, &row.atoms[..place], &row.atoms[place + 1..]);
+                let atoms = self.atoms_of(row);
+                let sides = (row.tag, &atoms[..place], &atoms[place + 1..]);
                 groups.entry(sides).or_default().push(at);
             }
         }
@@ -206,19 +229,18 @@ impl<'a> Folding<'a> {
         }
         if let Some(&at) = members.first() {
             let row = &mut self.rows[at];
-            row.atoms[place] = atom;
-            row.count = count;
-            row.first = first;
+            (row.count, row.first) = (count, first);
+            self.places[row.start + place] = atom;
         }
     }
 
     fn shown(&self, row: &Row) -> Folded {
         let mut pattern = String::new();
-        for (place, &atom) in row.atoms.iter().enumerate() {
+        for (place, &atom) in self.atoms_of(row).iter().enumerate() {
             if place > 0 {
                 pattern.push('.');
             }
-            match &self.atoms[atom] {
+            match &self.atoms[atom as usize] {
                 Atom::Text(text) => pattern.push_str(text),
                 // Writing into a String cannot fail.
                 Atom::Index(index) => drop(write!(pattern, "{index}")),
@@ -228,6 +250,11 @@ impl<'a> Folding<'a> {
         }
         Folded { pattern, count: row.count, first: row.first }
     }
+}
+
+#[allow(clippy::cast_possible_truncation)] // four billion texts do not fit into memory
+fn number(index: usize) -> u32 {
+    index as u32
 }
 
 /// Ascending indices as runs: `0…3,7`.

@@ -1,6 +1,6 @@
 //! Renames that could have led from the keys of one version to those of the next: guesses, by name and shape.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -103,8 +103,8 @@ pub fn moves(old: &KeySet, difference: &Difference) -> Vec<Move> {
     let rank = |found: &Move| (std::cmp::Reverse(found.pairs.len()), changed(found));
     moves.sort_by_key(rank);
     // Where one of more keys or of fewer changed segments takes a key, others say no more of it.
-    let mut taken = HashMap::new();
-    let mut seen = HashSet::new();
+    let mut taken = HashMap::default();
+    let mut seen = HashSet::default();
     moves.retain(|found| {
         let own = rank(found);
         let news = found.pairs.iter().any(|(key, _)| taken.get(key).is_none_or(|other| *other == own));
@@ -131,8 +131,8 @@ fn changed(found: &Move) -> usize {
 /// What could have changed into what, with how many pairs of keys say so.
 fn guesses(difference: &Difference) -> IndexMap<(Form, Form), usize> {
     // Names that share their last segment, or all but that.
-    let mut last: HashMap<(&str, &[u64]), Vec<&str>> = HashMap::new();
-    let mut first: HashMap<(&str, &[u64]), Vec<&str>> = HashMap::new();
+    let mut last: HashMap<(&str, &[u64]), Vec<&str>> = HashMap::default();
+    let mut first: HashMap<(&str, &[u64]), Vec<&str>> = HashMap::default();
     for (key, spec) in difference.missing.iter().filter_map(|(key, spec)| Some((key, spec.as_ref()?))) {
         let (module, name) = key.rsplit_once('.').unwrap_or(("", key));
         last.entry((name, &spec.shape)).or_default().push(key);

@@ -1,6 +1,6 @@
 //! "Did you mean": keys that are like a pattern or a key, words that are like a word.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 /// The share of a key's segments that may be off for it to be suggested.
 const MAX_DISTANCE: f64 = 0.5;
@@ -27,11 +27,11 @@ pub fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>, limi
         return Vec::new();
     }
     // Keys of one form differ in their indices alone: a model of many layers has few forms.
-    let mut forms: HashMap<String, Vec<Numbered<'a>>> = HashMap::new();
+    let mut forms: HashMap<String, Vec<Numbered<'a>>> = HashMap::default();
     for (order, key) in candidates.enumerate() {
         forms.entry(form(key)).or_default().push((order, key));
     }
-    let mut scorer = Scorer { wanted: &wanted, known: HashMap::new() };
+    let mut scorer = Scorer { wanted: &wanted, known: HashMap::default() };
     let mut best: Vec<(f64, usize, &[Numbered<'a>])> = Vec::new();
     for members in forms.values() {
         let Some(&(order, key)) = members.first() else { continue };

@@ -46,6 +46,11 @@ pub enum Power {
 pub struct Arena(Vec<Node>);
 
 impl Arena {
+    /// An empty arena with room for this many nodes.
+    pub(super) fn with_room(count: usize) -> Self {
+        Arena(Vec::with_capacity(count))
+    }
+
     /// The node of an expression.
     pub fn node(&self, id: ExprId) -> &Node {
         &self.0[id.index()]

@@ -1,13 +1,15 @@
 //! Verbs that take several tensors at once: joins, and ties.
 
+use smallvec::smallvec;
+
 use super::arena::ExprId;
 use super::execute::Planner;
 use super::hits::Hit;
 use super::join::Group;
 use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product, chosen};
-use super::state::{Entry, EntryId};
-use super::{Assertion, AssertionKind};
+use super::state::{Entry, Parents};
+use super::{Assertion, AssertionKind, Choices};
 use crate::rules::op::OpError;
 use crate::rules::verbs::{Call, Flow};
 use crate::rules::{Clause, Options, Pattern, Statement};
@@ -49,10 +51,10 @@ impl Planner<'_> {
                         self.must_equal(first, entry, clause.span);
                     }
                 }
-                let parents: Vec<EntryId> = members.iter().map(|hit| hit.entry).collect();
+                let parents: Parents = members.iter().map(|hit| hit.entry).collect();
                 for expr in exprs {
                     let (key, parents) = (group.name.clone(), parents.clone());
-                    let (options, span, chosen) = (Options::default(), clause.span, Vec::new());
+                    let (options, span, chosen) = (Options::default(), clause.span, Choices::new());
                     gathered.products.push(Product { key, expr, parents, options, span, chosen });
                 }
             }
@@ -64,7 +66,7 @@ impl Planner<'_> {
         let entry = self.state.entry(hit.entry).clone();
         for name in &hit.names {
             let holder = self.state.find(name).filter(|&holder| holder != hit.entry);
-            let mut parents = vec![hit.entry];
+            let mut parents: Parents = smallvec![hit.entry];
             if let Some(holder) = holder {
                 let other = self.state.entry(holder).clone();
                 let (spec, other_spec) = (self.arena.spec(entry.expr), self.arena.spec(other.expr));
@@ -83,7 +85,7 @@ impl Planner<'_> {
                 }
                 self.must_equal(&entry, &other, clause.span);
                 gathered.removed.push(holder);
-                parents = vec![holder, hit.entry];
+                parents = smallvec![holder, hit.entry];
             }
             let (key, options, span) = (name.clone(), Options::default(), clause.span);
             let chosen = chosen(clause, hit);

@@ -1,6 +1,6 @@
 //! What the shapes do not prove: statements that a person or a test with data must check.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::arena::Arena;
 use super::{Applied, Move};
@@ -43,7 +43,7 @@ pub(super) fn unproved(applied: &[Applied], arena: &Arena) -> Vec<Unproved> {
 /// Renames that choose names, between tensors of one spec whose last segments do not tell them apart.
 fn names(applied: &Applied, arena: &Arena) -> Option<String> {
     let last = |key: &str| key.rsplit('.').next().map(str::to_owned);
-    let mut first: HashMap<(&TensorSpec, Option<String>), (&Move, &Key)> = HashMap::new();
+    let mut first: HashMap<(&TensorSpec, Option<String>), (&Move, &Key)> = HashMap::default();
     for moved in &applied.moves {
         let Some(from) = moved.from.first() else { continue };
         let place = (arena.spec(moved.expr), last(from));

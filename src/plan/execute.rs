@@ -1,6 +1,7 @@
 //! Symbolic execution: statements run over keys and specs, top to bottom.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use smallvec::smallvec;
 
 use super::arena::{Arena, ExprId};
 use super::hits::{Hit, Matching};
@@ -9,7 +10,7 @@ use super::join;
 use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product, chosen};
 use super::scope::Outer;
-use super::state::{Entry, State};
+use super::state::{Entry, Parents, State};
 use super::{Applied, Assertion, Stage, suggest};
 use crate::keyset::{Key, KeySet};
 use crate::rules::op::{OpError, Term};
@@ -47,11 +48,11 @@ pub(super) struct Planner<'a> {
 
 impl<'a> Planner<'a> {
     pub fn new(source: &KeySet, sources: &'a Sources) -> Self {
-        let mut arena = Arena::default();
-        let (mut state, mut ties) = (State::default(), Vec::new());
+        let (mut arena, mut state) = (Arena::with_room(source.len()), State::with_room(source.len()));
+        let mut ties = Vec::with_capacity(source.len());
         for (index, (key, info)) in source.iter().enumerate() {
             let expr = arena.add_source(index, info.spec.clone());
-            state.push(Entry { key: key.clone(), expr, parents: Vec::new(), statement: None });
+            state.push(Entry { key: key.clone(), expr, parents: Parents::new(), statement: None });
             let first = info.tied.as_ref().and_then(|first| source.keys.get_index_of(first));
             ties.push(first.unwrap_or(index));
         }
@@ -64,8 +65,8 @@ impl<'a> Planner<'a> {
             state,
             ties,
             absent: Vec::new(),
-            lets: HashMap::new(),
-            broken: HashSet::new(),
+            lets: HashMap::default(),
+            broken: HashSet::default(),
             applied: Vec::new(),
             assertions: Vec::new(),
             leave: Vec::new(),
@@ -190,6 +191,7 @@ impl<'a> Planner<'a> {
                 }
             }
             _ => {
+                gathered.products.reserve(hits.len());
                 for hit in hits {
                     let pattern = &patterns[hit.pattern];
                     if let Err(problem) = self.each(statement, clause, pattern, hit, gathered) {
@@ -265,7 +267,7 @@ impl<'a> Planner<'a> {
         let key = entry.key.clone();
         let exprs = self.add_terms(&terms, &[expr], Some(&key), clause.span)?;
         for (key, expr) in names.into_iter().zip(exprs) {
-            let (parents, span, chosen) = (vec![hit.entry], clause.span, chosen(clause, &hit));
+            let (parents, span, chosen) = (smallvec![hit.entry], clause.span, chosen(clause, &hit));
             let options = options.clone();
             gathered.products.push(Product { key, expr, parents, options, span, chosen });
         }

@@ -1,8 +1,8 @@
 //! Which keys are worth matching against a pattern: an index from segments to the keys that have them.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
-use crate::keyset::KeySet;
+use crate::keyset::{KeySet, segments};
 use crate::rules::Pattern;
 
 /// The numbers of keys by their segments.
@@ -27,7 +27,7 @@ impl Index {
 
     /// Takes a key in; its number must be greater than those before.
     pub fn add(&mut self, key: &str, number: u32) {
-        for segment in key.split('.') {
+        for segment in segments(key) {
             match self.by_segment.get_mut(segment) {
                 Some(numbers) if numbers.last() == Some(&number) => {}
                 Some(numbers) => numbers.push(number),
@@ -61,7 +61,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::arena::Arena;
-    use super::super::state::{Change, Entry, EntryId, State};
+    use super::super::state::{Change, Entry, EntryId, Parents, State};
     use crate::rules::{Given, Matcher, Pattern, Step, resolve};
     use crate::source::Sources;
     use crate::syntax;
@@ -104,7 +104,7 @@ mod tests {
     /// A state after some keys have been renamed, dropped and cut in two.
     fn state(keys: &[String], fates: &[u8]) -> State {
         let expr = Arena::default().add_source(0, TensorSpec::new(Dtype::F32, []));
-        let entry = |key: &str| Entry { key: key.into(), expr, parents: Vec::new(), statement: None };
+        let entry = |key: &str| Entry { key: key.into(), expr, parents: Parents::new(), statement: None };
         let mut state = State::default();
         keys.iter().for_each(|key| state.push(entry(key)));
         for round in fates.chunks(8) {

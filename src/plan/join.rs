@@ -1,5 +1,6 @@
 //! Which matches of a join belong together, and in which order.
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::hits::Hit;
@@ -25,7 +26,7 @@ pub(super) fn group(
     alone: bool,
     problems: &mut Vec<Problem>,
 ) -> Vec<Group> {
-    let mut groups: IndexMap<&str, Vec<usize>> = IndexMap::new();
+    let mut groups: IndexMap<&str, Vec<usize>, RandomState> = IndexMap::default();
     for (index, hit) in hits.iter().enumerate() {
         if let Some(name) = hit.names.first() {
             groups.entry(name).or_default().push(index);

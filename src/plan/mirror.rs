@@ -6,7 +6,7 @@
 //! the plan of the state dict, put over the mirror's tensors, is right for these too, and where it cannot be
 //! put over them whole the dict is no mirror.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::{Arena, Assertion, AssertionKind, ExprId, Output, Plan, Problem, ProblemKind};
 use crate::keyset::{Key, KeySet, fold};

@@ -1,14 +1,15 @@
 //! Patterns over the keys that the target has and the state lacks: `leave`, and `fill` without `->`.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
+use super::Choices;
 use super::execute::Planner;
 use super::hits::value_problem;
 use super::index::Index;
 use super::problem::{Problem, ProblemKind};
 use super::produce::{Gathered, Product};
 use super::scope::{OfMatch, no_spec};
-use super::state::State;
+use super::state::{Parents, State};
 use crate::keyset::{Key, KeyInfo, KeySet, fold, nearest};
 use crate::rules::value::truth;
 use crate::rules::verbs::Call;
@@ -93,7 +94,7 @@ impl Planner<'_> {
                         gathered.matched += 1;
                         for expr in exprs {
                             let (key, span) = (key.to_string(), clause.span);
-                            let (parents, chosen) = (Vec::new(), Vec::new());
+                            let (parents, chosen) = (Parents::new(), Choices::new());
                             let options = Options::default();
                             gathered.products.push(Product { key, expr, parents, options, span, chosen });
                         }
@@ -105,7 +106,7 @@ impl Planner<'_> {
 
     /// The target keys that `leave` names.
     pub(super) fn left(&mut self, target: &KeySet) -> HashSet<Key> {
-        let mut left = HashSet::new();
+        let mut left = HashSet::default();
         for (clause, optional) in std::mem::take(&mut self.leave) {
             for (index, pattern) in clause.patterns.iter().enumerate() {
                 let wanted = Wanted { clause: &clause, pattern, first: index == 0, optional };

@@ -35,6 +35,8 @@ pub use problem::{Problem, ProblemKind};
 pub use stages::{Stage, plan_stages};
 pub use trace::{Passage, Way};
 
+use smallvec::SmallVec;
+
 use crate::keyset::{Key, KeySet};
 use crate::rules::value::ValueErrorKind;
 use crate::rules::verbs::Verb;
@@ -83,21 +85,24 @@ pub struct Applied {
     pub dropped: Vec<Key>,
 }
 
+/// What of a name a rule chose, as numbers.
+type Choices = SmallVec<[u32; 4]>;
+
 /// Keys that became a key.
 #[derive(Clone, Debug)]
 pub struct Move {
     /// The keys before; none where the tensor is made from nothing.
-    pub from: Vec<Key>,
+    pub from: SmallVec<[Key; 1]>,
     /// The key after.
     pub to: Key,
     /// What it holds.
     pub expr: ExprId,
     /// What the keys before held.
-    pub operands: Vec<ExprId>,
+    pub operands: SmallVec<[ExprId; 4]>,
     /// The options that the verb was given for these keys.
     pub options: Options,
     /// What of the name the rule chose: moves that differ here could be exchanged.
-    chosen: Vec<usize>,
+    chosen: Choices,
 }
 
 /// Something about values, checked while applying.

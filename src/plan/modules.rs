@@ -1,6 +1,6 @@
 //! Where the modules of a state dict went: `_metadata` holds versions by module path, and follows its keys.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use super::Plan;
 
@@ -9,14 +9,14 @@ use super::Plan;
 /// A module follows the keys below it: `a.b` becomes `x.b` when `a.b.weight` became `x.b.weight`. Where its
 /// keys went to several places it goes to each; a module without keys follows the module above it.
 pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<String>> {
+    if modules.is_empty() {
+        return HashMap::default();
+    }
     // Of long keys with many dots, only the beginnings that are modules are looked at.
     let wanted: HashSet<&str> = modules.iter().map(String::as_str).collect();
     let lengths: HashSet<usize> = wanted.iter().map(|module| module.len()).collect();
-    if wanted.is_empty() {
-        return HashMap::new();
-    }
     // The outputs that each source key went to, under which name.
-    let mut went: HashMap<&str, Vec<&str>> = HashMap::new();
+    let mut went: HashMap<&str, Vec<&str>> = HashMap::default();
     for output in plan.outputs() {
         for source in plan.arena().sources(output.expr) {
             if let Some((key, _)) = plan.source().keys.get_index(source) {
@@ -25,7 +25,7 @@ pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<S
         }
     }
     // For each module with keys: where they went, as module paths.
-    let mut places: HashMap<&str, Vec<String>> = HashMap::new();
+    let mut places: HashMap<&str, Vec<String>> = HashMap::default();
     for (key, _) in plan.source().iter() {
         let targets = went.get(&**key).map_or(&[][..], Vec::as_slice);
         let mut depth = 0;
@@ -52,7 +52,7 @@ pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<S
             }
         }
     }
-    let mut renamed: HashMap<String, Vec<String>> = HashMap::new();
+    let mut renamed: HashMap<String, Vec<String>> = HashMap::default();
     for module in modules {
         let new = match places.get(module.as_str()) {
             Some(found) => found.clone(),

@@ -1,13 +1,14 @@
 //! What a statement does to the state once all its clauses are gathered.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
+use smallvec::smallvec;
 
 use super::arena::ExprId;
 use super::execute::Planner;
 use super::hits::Hit;
 use super::problem::{Problem, ProblemKind};
-use super::state::{Change, Entry, EntryId};
-use super::{Applied, Move};
+use super::state::{Change, Entry, EntryId, Parents, number};
+use super::{Applied, Choices, Move};
 use crate::keyset::Key;
 use crate::rules::verbs::Flow;
 use crate::rules::{Clause, Options, Statement, Template};
@@ -17,10 +18,10 @@ use crate::source::Span;
 pub(super) struct Product {
     pub key: String,
     pub expr: ExprId,
-    pub parents: Vec<EntryId>,
+    pub parents: Parents,
     pub options: Options,
     pub span: Span,
-    pub chosen: Vec<usize>,
+    pub chosen: Choices,
 }
 
 /// What the clauses of one statement do, gathered before any of it is done.
@@ -48,10 +49,11 @@ impl Planner<'_> {
         removed.sort_unstable();
         removed.dedup();
         let number = self.applied.len();
-        let mut names: HashMap<Key, usize> = HashMap::new();
-        let mut moves = Vec::new();
-        let mut added: Vec<(Entry, Option<EntryId>)> = Vec::new();
-        let mut products = Vec::with_capacity(gathered.products.len());
+        let mut names: HashMap<Key, usize> = HashMap::default();
+        let count = gathered.products.len();
+        let mut moves = Vec::with_capacity(count);
+        let mut added: Vec<(Entry, Option<EntryId>)> = Vec::with_capacity(count);
+        let mut products = Vec::with_capacity(count);
         for mut product in std::mem::take(&mut gathered.products) {
             if let Some(&first) = names.get(&*product.key) {
                 let problem = self.two_to_one(statement, &products, first, &product);
@@ -68,7 +70,7 @@ impl Planner<'_> {
                 products.push(product);
                 continue;
             }
-            let from: Vec<Key> = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
+            let from = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
             moves.push(Move {
                 from,
                 to: key.clone(),
@@ -154,11 +156,11 @@ impl Planner<'_> {
 
 /// What of a new name was chosen by the rule and not captured by a wildcard: the line, the pattern, the
 /// alternatives, and, where the name is computed, the key itself.
-pub(super) fn chosen(clause: &Clause, hit: &Hit) -> Vec<usize> {
-    let mut chosen = vec![clause.span.start, hit.pattern];
-    chosen.extend(hit.way.captures.iter().filter_map(|capture| capture.choice));
+pub(super) fn chosen(clause: &Clause, hit: &Hit) -> Choices {
+    let mut chosen: Choices = smallvec![number(clause.span.start), number(hit.pattern)];
+    chosen.extend(hit.way.captures.iter().filter_map(|capture| capture.choice).map(number));
     if clause.templates.iter().any(Template::computes) {
-        chosen.push(hit.entry.index());
+        chosen.push(number(hit.entry.index()));
     }
     chosen
 }

@@ -1,12 +1,14 @@
 //! A plan as text for people: what each statement does, counted, and what the shapes do not prove.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::{Applied, Move, Plan};
 use crate::diagnostic::printable;
-use crate::keyset::{Folded, Key, fold};
+use crate::keyset::{Folded, Key, fold, segments};
 use crate::quantity::counted;
 use crate::rules::verbs::Flow;
 use crate::source::Sources;
@@ -15,6 +17,8 @@ use crate::source::Sources;
 const INDENT: &str = "        ";
 /// How wide a line of keys may be.
 const WIDTH: usize = 100;
+/// From how many keys on another thread is worth its while.
+const KEYS_A_THREAD: usize = 5000;
 /// How many lines of keys one statement shows before it counts the rest.
 const SHOWN: usize = 6;
 
@@ -23,14 +27,14 @@ impl Plan {
     pub fn render(&self, sources: &Sources, all: bool) -> String {
         let mut text = String::new();
         let mut file = None;
-        for applied in &self.applied {
+        for (applied, statement) in self.applied.iter().zip(self.statements(sources, all)) {
             let own = sources.rule_file(applied.span);
             if let Some(source) = own.filter(|_| own != file).and_then(|own| sources.get(own)) {
                 let gap = if file.is_some() { "\n" } else { "" };
                 let _ = writeln!(text, "{gap}{}", printable(&source.name));
             }
             file = own;
-            statement(&mut text, applied, sources, all);
+            text.push_str(&statement);
         }
         if !self.applied.is_empty() {
             text.push('\n');
@@ -65,6 +69,34 @@ impl Plan {
             }
         }
         text
+    }
+
+    /// The text of each statement. Folding the keys of one takes long where they are many, and needs nothing of
+    /// the others, so the cores share the statements.
+    fn statements(&self, sources: &Sources, all: bool) -> Vec<String> {
+        let keys: usize =
+            self.applied.iter().map(|applied| applied.moves.len() + applied.dropped.len()).sum();
+        let threads =
+            std::thread::available_parallelism().map_or(1, usize::from).min(1 + keys / KEYS_A_THREAD);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let index = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+            let applied = index.map_while(|index| Some((index, self.applied.get(index)?)));
+            applied.map(|(index, applied)| (index, statement(applied, sources, all))).collect::<Vec<_>>()
+        };
+        let mut texts: Vec<(usize, String)> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut texts = work();
+            for other in others {
+                match other.join() {
+                    Ok(found) => texts.extend(found),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            texts
+        });
+        texts.sort_unstable_by_key(|(index, _)| *index);
+        texts.into_iter().map(|(_, text)| text).collect()
     }
 
     /// One line: how many tensors come out, and how.
@@ -130,7 +162,8 @@ pub struct Counts {
     pub dropped: usize,
 }
 
-fn statement(text: &mut String, applied: &Applied, sources: &Sources, all: bool) {
+fn statement(applied: &Applied, sources: &Sources, all: bool) -> String {
+    let mut text = String::new();
     let written: Vec<&str> = sources.slice(applied.span).split_whitespace().collect();
     let mut written = written.join(" ");
     if applied.clauses.len() > 1 {
@@ -158,6 +191,7 @@ fn statement(text: &mut String, applied: &Applied, sources: &Sources, all: bool)
     if shown.len() > limit {
         let _ = writeln!(text, "{INDENT}… and {} (-v shows them)", counted(shown.len() - limit, "more line"));
     }
+    text
 }
 
 /// Keys that became keys, as one line shows them.
@@ -172,7 +206,7 @@ fn moves(applied: &Applied) -> Vec<String> {
         let made = lines(&fold(applied.moves.iter().map(|moved| &*moved.to)));
         return made.into_iter().map(|line| format!("+ {line}")).collect();
     }
-    let mut by_form: IndexMap<String, Vec<Line>> = IndexMap::new();
+    let mut by_form: IndexMap<String, Vec<Line>, RandomState> = IndexMap::default();
     for line in lines_of(&applied.moves) {
         by_form.entry(form(&line)).or_default().push(line);
     }
@@ -183,8 +217,9 @@ fn moves(applied: &Applied) -> Vec<String> {
             shown.extend(lines(&folds).into_iter().map(|line| format!("~ {line}")));
             continue;
         }
-        let from = folded(group, |line| line.from.iter().map(|key| &**key).collect());
-        let to = folded(group, |line| line.to.clone());
+        let places = group.first().map_or((0, 0), |line| (line.from.len(), line.to.len()));
+        let from = folded(group, places.0, |line, place| line.from.get(place).map(|key| &**key));
+        let to = folded(group, places.1, |line, place| line.to.get(place).copied());
         match (from, to) {
             (Some(from), Some(to)) => {
                 let count = if group.len() > 1 { format!("  {} times", group.len()) } else { String::new() };
@@ -241,24 +276,27 @@ fn form(line: &Line) -> String {
 }
 
 /// One side of a group of lines, if each place of it folds into one pattern.
-fn folded<'a>(group: &'a [Line<'a>], side: impl Fn(&'a Line<'a>) -> Vec<&'a str>) -> Option<String> {
-    let sides: Vec<Vec<&str>> = group.iter().map(&side).collect();
-    if let [whole] = fold(sides.iter().flatten().copied()).as_slice() {
-        return Some(whole.pattern.clone());
-    }
-    let places = sides.first().map_or(0, Vec::len);
-    let patterns: Option<Vec<String>> = (0..places)
-        .map(|place| match fold(sides.iter().filter_map(|side| side.get(place).copied())).as_slice() {
-            [one] => Some(one.pattern.clone()),
-            _ => None,
-        })
-        .collect();
-    patterns.map(|patterns| patterns.join(", "))
+fn folded<'a>(
+    group: &'a [Line<'a>],
+    places: usize,
+    key: impl Fn(&'a Line<'a>, usize) -> Option<&'a str>,
+) -> Option<String> {
+    let key = &key;
+    let in_one = |keys: Vec<Folded>| match keys.as_slice() {
+        [one] => Some(one.pattern.clone()),
+        _ => None,
+    };
+    let all = group.iter().flat_map(|line| (0..places).filter_map(move |place| key(line, place)));
+    in_one(fold(all)).or_else(|| {
+        let of_place = |place| in_one(fold(group.iter().filter_map(|line| key(line, place))));
+        let patterns: Option<Vec<String>> = (0..places).map(of_place).collect();
+        patterns.map(|patterns| patterns.join(", "))
+    })
 }
 
 /// Writes a key with `#` for each segment that is a number.
 fn without_numbers(form: &mut String, key: &str) {
-    for (index, segment) in key.split('.').enumerate() {
+    for (index, segment) in segments(key).enumerate() {
         form.push_str(if index > 0 { "." } else { "" });
         form.push_str(if segment.parse::<u64>().is_ok() { "#" } else { segment });
     }

@@ -1,6 +1,6 @@
 //! What names stand for while a statement runs over the keys.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::arena::Arena;
 use super::state::State;

@@ -5,7 +5,7 @@
 
 use super::execute::Planner;
 use super::problem::{Problem, ProblemKind};
-use super::state::{Entry, EntryId};
+use super::state::{Entry, EntryId, Parents};
 use super::target::Outcome;
 use super::{Assertion, Output, Plan, Planned, doubt, nothing_applies};
 use crate::keyset::{Key, KeySet};
@@ -114,7 +114,7 @@ impl Planner<'_> {
         self.ties.push(index);
         self.absent.push(key.clone());
         let expr = self.arena.add_source(index, spec.clone());
-        self.state.remember(Entry { key: key.clone(), expr, parents: Vec::new(), statement: None })
+        self.state.remember(Entry { key: key.clone(), expr, parents: Parents::new(), statement: None })
     }
 
     /// Takes what is made of absent keys out of the outputs.

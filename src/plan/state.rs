@@ -1,7 +1,9 @@
 //! The keys while statements run over them: an ordered map from key to expression.
 
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
 use std::cell::Cell;
-use std::collections::HashMap;
 
 use super::arena::ExprId;
 use super::index::Index;
@@ -19,6 +21,9 @@ impl EntryId {
     }
 }
 
+/// The keys that one was made of, which is mostly one.
+pub type Parents = SmallVec<[EntryId; 4]>;
+
 /// A key with what it holds and where it came from.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -27,7 +32,7 @@ pub struct Entry {
     /// What it holds.
     pub expr: ExprId,
     /// The keys that it was made of; none for a source key.
-    pub parents: Vec<EntryId>,
+    pub parents: Parents,
     /// The statement that made it, as an index into the plan's statements.
     pub statement: Option<usize>,
 }
@@ -70,6 +75,17 @@ struct Flag {
 }
 
 impl State {
+    /// An empty state with room for this many keys.
+    pub fn with_room(count: usize) -> Self {
+        State {
+            entries: Vec::with_capacity(count),
+            order: Vec::with_capacity(count),
+            places: Vec::with_capacity(count),
+            by_key: HashMap::with_capacity_and_hasher(count, RandomState::default()),
+            ..State::default()
+        }
+    }
+
     /// The entry of an id.
     pub fn entry(&self, id: EntryId) -> &Entry {
         &self.entries[id.0 as usize]
@@ -207,6 +223,7 @@ impl State {
 }
 
 #[allow(clippy::cast_possible_truncation)] // four billion keys do not fit into memory
-fn number(index: usize) -> u32 {
+/// An index as it is kept where there are many.
+pub fn number(index: usize) -> u32 {
     index as u32
 }

@@ -1,6 +1,6 @@
 //! The plan against the target: what is missing, unexpected, of another shape or dtype.
 
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 use indexmap::IndexMap;
 
@@ -179,7 +179,7 @@ impl Planner<'_> {
     /// Pairs of an unexpected and a missing key of one spec and one last segment, one pair for each last
     /// segment: what a hasty mapping would put together. Keys that a statement moved come first.
     fn examples(&self, missing: &[(&Key, &KeyInfo)], unexpected: &[(Key, TensorSpec)]) -> Vec<String> {
-        let mut wanted: HashMap<(&str, &TensorSpec), &Key> = HashMap::new();
+        let mut wanted: HashMap<(&str, &TensorSpec), &Key> = HashMap::default();
         for (key, info) in missing {
             wanted.entry((last(key), &info.spec)).or_insert(key);
         }

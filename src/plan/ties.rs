@@ -1,6 +1,6 @@
 //! Keys that are names of one tensor, in the source or by `tie`: they stay so, or a statement says otherwise.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::arena::{ExprId, NodeKind};
 use super::execute::Planner;
@@ -22,7 +22,7 @@ impl Planner<'_> {
     /// Checks that names of one tensor had the same done to them, and gives them one expression, so that
     /// they are written as one tensor.
     pub(super) fn keep_ties(&mut self) {
-        let mut first_of: HashMap<Origin, EntryId> = HashMap::new();
+        let mut first_of: HashMap<Origin, EntryId> = HashMap::default();
         let mut same: Vec<(EntryId, ExprId)> = Vec::new();
         let mut apart: Vec<(EntryId, EntryId)> = Vec::new();
         for (id, entry) in self.state.iter() {
@@ -96,7 +96,7 @@ impl Planner<'_> {
 
     /// Whether two expressions do the same to the same tensors.
     pub(super) fn equal(&self, one: ExprId, other: ExprId) -> bool {
-        self.equal_beyond(one, other, &mut HashMap::new())
+        self.equal_beyond(one, other, &mut HashMap::default())
     }
 
     /// As [`Planner::equal`]; `seen` holds the pairs that were compared before, as a tile stands many times.

@@ -88,8 +88,10 @@ fn joined(statement: usize, moves: &[&Move]) -> Vec<Passage> {
     let mut passages: Vec<Passage> = Vec::new();
     for moved in moves {
         match passages.last_mut() {
-            Some(last) if !moved.from.is_empty() && last.from == moved.from => last.to.push(moved.to.clone()),
-            _ => passages.push(Passage { statement, from: moved.from.clone(), to: vec![moved.to.clone()] }),
+            Some(last) if !moved.from.is_empty() && last.from == *moved.from => {
+                last.to.push(moved.to.clone())
+            }
+            _ => passages.push(Passage { statement, from: moved.from.to_vec(), to: vec![moved.to.clone()] }),
         }
     }
     passages

@@ -4,6 +4,7 @@
 //! different names. So the walk is our own: segment by segment, all ways, within a bound.
 
 use super::pattern::{Atom, Form, Pattern, Place};
+use crate::keyset::segments;
 
 /// How many steps one key may take against one pattern before the pattern counts as ambiguous.
 const MAX_STEPS: u32 = 100_000;
@@ -74,7 +75,7 @@ impl<'a> Matcher<'a> {
                 return Ok(vec![Match { captures: captures.collect() }]);
             }
         };
-        let segments: Vec<&str> = key.split('.').collect();
+        let segments: Vec<&str> = segments(key).collect();
         let mut walk = Walk {
             places,
             key,

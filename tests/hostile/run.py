@@ -165,6 +165,8 @@ def run_file(program, path, good, thorough, number):
     kind = of.name.split("-")[0]
     trace = thorough or number % 9 == 0
     inputs = [path.parent if kind in ("rules", "index") else path, *good.values()]
+    if kind == "rules":
+        inputs += ["/etc/passwd", "/dev/zero"]  # a rule file may name others, which are read as rule files
     runs, wrong = [], []
     try:
         if kind in ("rules", "keys", "error", "config"):

@@ -26,6 +26,7 @@ mod sharded;
 mod shells;
 mod snapshots;
 mod stats;
+mod strangers;
 mod tensors;
 mod testing;
 mod verifying;

@@ -63,7 +63,7 @@ pub(super) fn has_room_for_record(output: &Output<'_>) -> bool {
 fn is_unchanged(wanted: &OutputDict<'_>, source: &StateDict) -> bool {
     let kept = |(index, tensor): (usize, &OutputTensor<'_>)| match tensor.content {
         Content::Kept { entry } => {
-            entry == index && source.entries.get(index).is_some_and(|entry| entry.key == tensor.key)
+            entry == index && source.entries.get(index).is_some_and(|entry| *entry.key == *tensor.key)
         }
         Content::Produced { .. } | Content::Tied { .. } => false,
     };
@@ -223,7 +223,7 @@ impl<'a> Editor<'a, '_> {
         };
         for tensor in &dict.wanted.tensors {
             let key = &tensor.key;
-            if !keys.insert(key.as_str()) || by_prefix.contains_key(format!("{key}.").as_str()) {
+            if !keys.insert(&**key) || by_prefix.contains_key(format!("{key}.").as_str()) {
                 return Err(self.wrong(format!("the key `{key}` is written twice, or a dict is there")));
             }
             let dots = key.rmatch_indices('.').map(|(at, _)| at + 1).filter(|&at| at < key.len());
@@ -266,7 +266,7 @@ impl<'a> Editor<'a, '_> {
             Content::Tied { .. } => None,
         };
         let leaf = entry.and_then(|entry| chosen.tree.leaves.get(entry));
-        match leaf.filter(|leaf| leaf.key == tensor.key && leaf.dict == branch) {
+        match leaf.filter(|leaf| *leaf.key == *tensor.key && leaf.dict == branch) {
             Some(leaf) => Ok(leaf.key_node),
             None => self.done(|builder| builder.string(text)),
         }

@@ -110,7 +110,7 @@ fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, For
     let mut planned: Vec<Planned<'_>> = Vec::with_capacity(dict.tensors.len());
     let mut keys = HashSet::with_capacity(dict.tensors.len());
     for tensor in &dict.tensors {
-        let key = tensor.key.as_str();
+        let key = &*tensor.key;
         if !keys.insert(key) || key == "__metadata__" {
             let what = format!("the key `{key}` is written twice or is reserved");
             return Err(FormatError::Output { path: path.to_owned(), what });

@@ -118,7 +118,7 @@ impl<'a> Layout<'a> {
     /// The keys of a shard, in order.
     pub(super) fn keys(&self, shard: usize) -> Vec<String> {
         let tensors = self.tensors(shard).iter().filter_map(|&number| self.dict.tensors.get(number));
-        tensors.map(|tensor| tensor.key.clone()).collect()
+        tensors.map(|tensor| tensor.key.to_string()).collect()
     }
 
     /// The `metadata` of the index.

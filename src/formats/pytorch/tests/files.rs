@@ -113,7 +113,9 @@ pub(super) fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>)
 
 pub(super) fn kept<'a>(source: &Checkpoint, name: impl Fn(&str) -> String) -> Vec<OutputTensor<'a>> {
     let entries = source.main_dict().entries.iter().enumerate();
-    entries.map(|(entry, e)| OutputTensor { key: name(&e.key), content: Content::Kept { entry } }).collect()
+    entries
+        .map(|(entry, e)| OutputTensor { key: name(&e.key).into(), content: Content::Kept { entry } })
+        .collect()
 }
 
 pub(super) fn keys(checkpoint: &Checkpoint) -> Vec<&str> {
@@ -176,8 +178,8 @@ fn dropped_storages_go_and_the_others_are_numbered_anew() {
     assert_eq!(source.main_dict().at.to_string(), "state_dict");
     assert_eq!((source.others[0].path.as_str(), source.others[0].what.as_str()), ("epoch", "3"));
     let tensors = vec![
-        OutputTensor { key: "c.again".to_owned(), content: Content::Kept { entry: 2 } },
-        OutputTensor { key: "c.weight".to_owned(), content: Content::Kept { entry: 1 } },
+        OutputTensor { key: "c.again".into(), content: Content::Kept { entry: 2 } },
+        OutputTensor { key: "c.weight".into(), content: Content::Kept { entry: 1 } },
     ];
     let out = path.with_file_name("out.pt");
     let mut wanted = output(&source, tensors);
@@ -235,7 +237,7 @@ fn produced_tensors_of_every_dtype_are_read_back() {
         .map(|dtype| Ones(TensorSpec::new(dtype, [2, 0x1_0000, 1])))
         .collect();
     let tensors = made.iter().enumerate().map(|(index, tensor)| OutputTensor {
-        key: format!("t{index}"),
+        key: format!("t{index}").into(),
         content: Content::Produced { tensor, like: Some(0) },
     });
     let out = path.with_file_name("out.pt");
@@ -254,8 +256,8 @@ fn tied_tensors_share_their_storage() {
     let ones = Ones(TensorSpec::new(Dtype::F32, [2]));
     let tensors = || {
         vec![
-            OutputTensor { key: "a".to_owned(), content: Content::Produced { tensor: &ones, like: None } },
-            OutputTensor { key: "b".to_owned(), content: Content::Tied { to: 0 } },
+            OutputTensor { key: "a".into(), content: Content::Produced { tensor: &ones, like: None } },
+            OutputTensor { key: "b".into(), content: Content::Tied { to: 0 } },
         ]
     };
     let out = path.with_file_name("out.pt");

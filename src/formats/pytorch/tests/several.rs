@@ -19,7 +19,7 @@ fn kept<'a>(source: &'a Checkpoint, name: impl Fn(usize, &str) -> String) -> Out
     let output_dict = |(index, dict): (usize, &StateDict)| {
         let entries = dict.entries.iter().enumerate();
         let tensors = entries.map(|(entry, found)| OutputTensor {
-            key: name(index, &found.key),
+            key: name(index, &found.key).into(),
             content: Content::Kept { entry },
         });
         OutputDict { tensors: tensors.collect(), ..OutputDict::default() }
@@ -100,8 +100,8 @@ fn each_takes_its_own_changes_and_what_they_share_is_written_once() {
     let ones = Ones(TensorSpec::new(Dtype::F32, [2]));
     let mut wanted = kept(&source, |_, key| key.to_owned());
     wanted.dicts[1].tensors = vec![
-        OutputTensor { key: "x".to_owned(), content: Content::Produced { tensor: &ones, like: Some(1) } },
-        OutputTensor { key: "y".to_owned(), content: Content::Tied { to: 0 } },
+        OutputTensor { key: "x".into(), content: Content::Produced { tensor: &ones, like: Some(1) } },
+        OutputTensor { key: "y".into(), content: Content::Tied { to: 0 } },
     ];
     write(&wanted, &out, &FORCE).unwrap();
     let again = read(&out, &at).unwrap();
