@@ -174,6 +174,9 @@ impl fmt::Display for ShapeText<'_> {
     }
 }
 
+/// How many dims a tensor that is read may have. NumPy knows no more, nor do most functions of torch.
+pub const MAX_DIMS: usize = 64;
+
 /// The number of elements of a shape, or `None` where the product does not fit into 64 bits.
 pub fn numel(shape: &[u64]) -> Option<u64> {
     if shape.contains(&0) {

@@ -8,9 +8,7 @@ use crate::rules::RuleSet;
 
 use super::beside::Beside;
 use super::chain::{self, Broken, ChainError, Folder};
-use super::named::Named;
-use super::prepare::{Course, Dicts, Laid, Outcome, PlanArgs, Prepared, prove, record_of};
-use super::rule_file::Values;
+use super::prepare::{Course, Dicts, Inputs, Laid, Outcome, PlanArgs, Prepared, prove, record_of};
 use super::{Failure, towards};
 
 impl From<Broken> for Failure {
@@ -31,9 +29,9 @@ impl From<Box<ChainError>> for Failure {
 /// What is wrong with the folder, where the version of the checkpoint cannot be told, and what the plans
 /// cannot prove.
 pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Result<Prepared, Failure> {
-    let values = Values { set: &args.set, config: args.config.as_deref() };
-    let mut folder = Folder::load(path, values)?;
-    let dicts = open(&folder, &args.inputs, args.at.as_deref())?;
+    let limits = args.limits.limits();
+    let mut folder = Folder::load(path, args.values(&limits))?;
+    let dicts = open(&folder, args.opening(&limits))?;
     let keys = dicts.main_keys()?;
     let before = record_of(&dicts.checkpoint);
     let start = chain::start(&folder, &keys, before.as_ref(), args.from.as_deref())?;
@@ -71,7 +69,7 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
     let versions = [start.version].into_iter().chain(way.paces.iter().map(|pace| pace.to));
     let versions = versions.filter_map(name).collect();
     let last = name(to).unwrap_or_default();
-    let target = towards::target(&args.target, &folder.keys_file(&last), Some(&last), &keys)?;
+    let target = towards::target(&args.target, (&folder.keys_file(&last), Some(&last)), &keys, &limits)?;
     let marked = folder.versions.get(start.version).map(|version| version.keys.clone());
     // What was left to the model is missing from the file that was recorded as this version, and from no other.
     let recorded = before.as_ref().filter(|before| before.to == name(start.version));
@@ -87,7 +85,7 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
         *of_last = target;
     }
     let stages = way.paces.into_iter().map(|pace| pace.rules).zip(targets).collect();
-    let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &merged)?;
+    let dicts = Dicts::open(args.opening(&limits), &merged)?;
     let main = dicts.main_keys()?;
     let course = Course { steps, before, versions };
     let (sources, warnings) = (folder.sources, way.warnings);
@@ -97,14 +95,14 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
 
 /// Opens inputs whose version is to be told; where a file holds several dicts of tensors, the rules say which
 /// is meant.
-pub(super) fn open(folder: &Folder, inputs: &[Named], at: Option<&str>) -> Result<Dicts, Failure> {
+pub(super) fn open(folder: &Folder, inputs: Inputs) -> Result<Dicts, Failure> {
     let rules = folder.links.iter().chain(folder.back.values()).map(|link| &link.rules);
     let mut rules = rules;
     let named = rules.find(|rules| !rules.dicts.is_empty() || rules.unwrap.is_some()).cloned();
-    match (Dicts::open(inputs, at, &RuleSet::default()), named) {
-        (Err(failure), Some(rules)) if at.is_none() && is_many_dicts(&failure) => {
+    match (Dicts::open(inputs, &RuleSet::default()), named) {
+        (Err(failure), Some(rules)) if inputs.at.is_none() && is_many_dicts(&failure) => {
             let (dicts, unwrap) = (rules.dicts, rules.unwrap);
-            Dicts::open(inputs, at, &RuleSet { dicts, unwrap, ..RuleSet::default() })
+            Dicts::open(inputs, &RuleSet { dicts, unwrap, ..RuleSet::default() })
         }
         (opened, _) => opened,
     }

@@ -13,6 +13,7 @@ use crate::source::Sources;
 use crate::table::Table;
 
 use super::chain::{self, Broken, Folder, Link};
+use super::limits::LimitArgs;
 use super::rule_file::Values;
 use super::{Exit, Failure, Terminal, json_text};
 
@@ -50,6 +51,8 @@ pub struct CheckArgs {
     /// Print what was found as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate check`.
@@ -77,7 +80,8 @@ impl Found {
 }
 
 fn work(args: &CheckArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let values = Values { set: &args.set, config: args.config.as_deref() };
+    let limits = args.limits.limits();
+    let values = Values { set: &args.set, config: args.config.as_deref(), limits: &limits };
     let folder = Folder::load(&args.folder, values).map_err(all_problems)?;
     let keys: BTreeMap<&str, &KeySet> =
         folder.versions.iter().map(|version| (version.name.as_str(), &version.keys)).collect();

@@ -1,6 +1,8 @@
 //! A model's `config.json`, whose values rules use as `config.hidden_size`.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::Value as Json;
@@ -9,6 +11,9 @@ use crate::diagnostic::Diagnostic;
 use crate::rules::value::Value;
 
 use super::{Exit, Failure};
+
+/// A configuration is a few kilobytes.
+const MAX_CONFIG: u64 = 16 << 20;
 
 /// Reads a configuration: nested objects are joined with dots; what is neither a number, a text, a truth
 /// value nor a list of them has no name.
@@ -20,7 +25,12 @@ pub(super) fn load(path: &Path) -> Result<HashMap<String, Value>, Failure> {
         let message = format!("cannot read the configuration `{}`: {what}", path.display());
         Failure::new(Exit::Usage, Diagnostic::error("config", message))
     };
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    file.take(MAX_CONFIG + 1).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
+    if text.len() as u64 > MAX_CONFIG {
+        return Err(wrong(format!("it has more than {} MiB", MAX_CONFIG >> 20)));
+    }
     let json: Json = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
     if !json.is_object() {
         return Err(wrong("it is no JSON object".to_owned()));

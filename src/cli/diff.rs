@@ -9,6 +9,7 @@ use crate::diagnostic::{Diagnostic, printable};
 use crate::keyset::{Difference, Shown, moved_prefix};
 use crate::quantity::counted;
 
+use super::limits::LimitArgs;
 use super::target::load_keyset;
 use super::{Exit, Failure, Terminal, json_text, load_error};
 
@@ -40,6 +41,8 @@ pub struct DiffArgs {
     /// A line for each key, nothing folded and nothing cut
     #[arg(long)]
     pub all: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate diff`.
@@ -48,9 +51,10 @@ pub fn run(args: &DiffArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &DiffArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let checkpoint = load_keyset(&args.checkpoint, args.at.as_deref())?;
+    let limits = args.limits.limits();
+    let checkpoint = load_keyset(&args.checkpoint, args.at.as_deref(), &limits)?;
     let (model, unnamed) = match (&args.model, &args.error) {
-        (Some(model), _) => (load_keyset(model, args.model_at.as_deref())?, 0),
+        (Some(model), _) => (load_keyset(model, args.model_at.as_deref(), &limits)?, 0),
         (None, Some(error)) => {
             let found = load_error::read(error)?;
             (load_error::model_keys(&found, &checkpoint, error)?, found.unnamed)

@@ -26,6 +26,11 @@ pub(super) struct Done<'a> {
     pub reports: &'a [Report],
 }
 
+/// The line on names that the inputs mention and no output does.
+pub(super) fn globals_left_out(globals: &[String]) -> String {
+    format!("left out, classes and functions beyond torch's weights_only allow-list: {}", globals.join(", "))
+}
+
 impl Done<'_> {
     /// What else the inputs hold: kept, and left out.
     fn others(&self) -> (Vec<String>, Vec<String>) {
@@ -49,6 +54,17 @@ impl Done<'_> {
             left_out.extend(further.others.iter().map(|other| format!("{file}: {}", other.path)));
         }
         if self.beside.weights_only { (Vec::new(), [own, left_out].concat()) } else { (own, left_out) }
+    }
+
+    /// The names beyond torch's weights-only list that the inputs mention and no output does: what looked
+    /// suspicious must not look harmless in silence. Nothing is said of a part of a set of shards.
+    fn globals_left_out(&self) -> Vec<&str> {
+        let written: Option<Vec<_>> =
+            self.reports.iter().map(|report| report.written.globals.as_ref()).collect();
+        let Some(written) = written else { return Vec::new() };
+        let refused = self.checkpoint.refused.globals.iter();
+        let left_out = refused.filter(|&name| !written.iter().any(|globals| globals.contains(name)));
+        left_out.map(String::as_str).collect()
     }
 
     /// The outcome for machines.
@@ -78,6 +94,7 @@ impl Done<'_> {
             "values": self.beside.edits.iter().map(Edit::to_string).collect::<Vec<String>>(),
             "others_kept": kept,
             "others_left_out": left_out,
+            "globals_left_out": self.globals_left_out(),
         })
     }
 
@@ -120,6 +137,11 @@ impl Done<'_> {
                 let names: Vec<String> = names.iter().map(|name| printable(name)).collect();
                 text.push_str(&format!("{what}: {}\n", names.join(", ")));
             }
+        }
+        let globals = self.globals_left_out();
+        if !globals.is_empty() {
+            let globals: Vec<String> = globals.into_iter().map(printable).collect();
+            text.push_str(&format!("{}\n", globals_left_out(&globals)));
         }
         for edit in &self.beside.edits {
             text.push_str(&format!("changed: {}\n", printable(&edit.to_string())));

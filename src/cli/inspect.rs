@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::formats::{self, Checkpoint, EntryData, Format, Limits};
+use crate::formats::{self, Checkpoint, EntryData, Format};
 use crate::keyset::{Key, KeyInfo, KeySet, Role};
 
+use super::limits::LimitArgs;
 use super::record::Record;
 use super::target::tied_keys;
 use super::{Exit, Failure, Terminal, json_text};
@@ -40,6 +41,8 @@ pub struct InspectArgs {
     /// How many levels of modules; without it, as many as fit a screen
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), conflicts_with = "keys")]
     pub depth: Option<u8>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate inspect`.
@@ -48,7 +51,7 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &InspectArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let limits = Limits::default();
+    let limits = args.limits.limits();
     let depth = args.depth.map(usize::from);
     let found = if args.at.is_none() { formats::open_distributed(&args.checkpoint, &limits)? } else { None };
     let shown = if let Some(found) = found {
@@ -113,11 +116,6 @@ impl<'a> Inspected<'a> {
         version.and_then(|other| other.what.strip_prefix('"')?.strip_suffix('"'))
     }
 
-    /// The globals that torch's own allow-list does not have.
-    fn odd_globals(&self) -> impl Iterator<Item = &str> {
-        self.checkpoint.globals.iter().map(String::as_str).filter(|name| !globals::is_allowed(name))
-    }
-
     /// Entries of the state dict that are no plain tensors, and what they are.
     fn opaque(&self) -> impl Iterator<Item = (&str, &str)> {
         self.checkpoint.main_dict().entries.iter().filter_map(|entry| match &entry.data {
@@ -152,7 +150,8 @@ impl<'a> Inspected<'a> {
             "others": pairs(&mut others, ["path", "what"]),
             "metadata": checkpoint.metadata,
             "globals": checkpoint.globals,
-            "globals_not_allowed": self.odd_globals().collect::<Vec<_>>(),
+            "globals_not_allowed": checkpoint.refused.globals,
+            "refused_by_weights_only": globals::to_json(&checkpoint.refused),
         });
         if let Value::Object(all) = &mut value {
             all.extend(summary::totals_json(&tensors, self.depth));

@@ -10,7 +10,8 @@ use crate::plan::{self, Plan, Problem};
 use crate::rules::RuleSet;
 use crate::source::Sources;
 
-use super::rule_file::{self, RuleFile};
+use super::limits::LimitArgs;
+use super::rule_file::{self, RuleFile, Values};
 use super::target::{is_key_set_file, load_keyset};
 use super::towards::{self, Target};
 use super::{Exit, Failure};
@@ -32,6 +33,8 @@ pub struct KeyedArgs {
     /// Which dict of tensors, where the checkpoint holds several (`.` is the whole file)
     #[arg(long, value_name = "PATH")]
     at: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Rules with the keys that they run over and lead to.
@@ -53,8 +56,9 @@ impl KeyedArgs {
     /// # Errors
     /// Rules that do not parse or resolve, unreadable files, and no source or no target.
     pub(super) fn load(&self, source: Option<&Path>) -> Result<Keyed, Failure> {
-        let RuleFile { rules, sources, warnings, .. } =
-            rule_file::load(&self.rules, &self.set, self.config.as_deref())?;
+        let limits = self.limits.limits();
+        let values = Values { set: &self.set, config: self.config.as_deref(), limits: &limits };
+        let RuleFile { rules, sources, warnings, .. } = rule_file::load(&self.rules, values)?;
         let migration = rules.migration.as_ref();
         let from = migration.map(|migration| migration.from.as_str());
         let beside = from.and_then(|version| towards::beside(&self.rules, version));
@@ -62,9 +66,9 @@ impl KeyedArgs {
             return Err(no_source(&self.rules, from));
         };
         let named = rules.dicts.first().map(String::as_str).filter(|_| !is_key_set_file(&path));
-        let source = load_keyset(&path, self.at.as_deref().or(named))?;
+        let source = load_keyset(&path, self.at.as_deref().or(named), &limits)?;
         let to = migration.map(|migration| migration.to.as_str());
-        let target = towards::target(&self.target, &self.rules, to, &source)?;
+        let target = towards::target(&self.target, (&self.rules, to), &source, &limits)?;
         let dict = self.at.clone().or_else(|| rules.dicts.first().cloned());
         let dict = dict.unwrap_or_else(|| ".".to_owned());
         Ok(Keyed { rules, dict, sources, warnings, source, target })

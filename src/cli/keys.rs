@@ -9,6 +9,7 @@ use crate::diagnostic::printable;
 use crate::formats::{AtomicFile, FormatError, Placement, Replace, keys_yaml};
 use crate::quantity::counted;
 
+use super::limits::LimitArgs;
 use super::target::load_keyset;
 use super::{Exit, Failure, Terminal};
 
@@ -34,6 +35,8 @@ pub struct KeysArgs {
     /// Replace the output where it exists
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate keys`.
@@ -42,7 +45,7 @@ pub fn run(args: &KeysArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &KeysArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let mut keyset = load_keyset(&args.checkpoint, args.at.as_deref())?;
+    let mut keyset = load_keyset(&args.checkpoint, args.at.as_deref(), &args.limits.limits())?;
     let given = args.name.clone();
     keyset.name = given.or(keyset.name).or_else(|| args.output.as_deref().and_then(version_of));
     let text = keys_yaml::emit(&keyset);

@@ -9,6 +9,7 @@ use crate::quantity::{counted, size};
 use crate::table::Table;
 
 use super::Exit;
+use super::done::globals_left_out;
 
 /// How it went with one checkpoint.
 pub(super) enum Fate {
@@ -126,9 +127,19 @@ impl Told<'_> {
                 Fate::Already { .. } | Fate::NotRun => table.row([show(input), told]),
             }
         }
+        let mut left_out = String::new();
+        for File { input, fate, .. } in &self.files {
+            let Fate::Migrated { json, .. } = fate else { continue };
+            let globals = json["globals_left_out"].as_array().into_iter().flatten();
+            let globals: Vec<String> = globals.filter_map(|name| name.as_str().map(printable)).collect();
+            if !globals.is_empty() {
+                let input = printable(&input.display().to_string());
+                left_out.push_str(&format!("{input}: {}\n", globals_left_out(&globals)));
+            }
+        }
         let counts = self.counts().into_iter().filter(|(_, _, count)| *count > 0);
         let counts: Vec<String> = counts.map(|(_, told, count)| format!("{count} {told}")).collect();
         let all = counted(self.files.len(), "checkpoint");
-        format!("{}\n{all}: {}\n", table.lines("").join("\n"), counts.join(", "))
+        format!("{}\n{left_out}{all}: {}\n", table.lines("").join("\n"), counts.join(", "))
     }
 }

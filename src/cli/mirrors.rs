@@ -1,7 +1,7 @@
 //! Further dicts of a checkpoint that mirror the one which the rules run over, and follow it.
 
 use crate::diagnostic::Diagnostic;
-use crate::formats::Checkpoint;
+use crate::formats::{Checkpoint, Limits};
 use crate::plan::{Mirrored, Plan, mirrored};
 
 use super::Failure;
@@ -21,7 +21,12 @@ pub(super) struct Mirrors {
 ///
 /// # Errors
 /// Where the inputs cannot be read again.
-pub(super) fn follow(inputs: &[Named], checkpoint: Checkpoint, plan: &Plan) -> Result<Mirrors, Failure> {
+pub(super) fn follow(
+    inputs: &[Named],
+    checkpoint: Checkpoint,
+    plan: &Plan,
+    limits: &Limits,
+) -> Result<Mirrors, Failure> {
     let mut warnings = Vec::new();
     if checkpoint.further_dicts.is_empty() {
         return Ok(Mirrors { checkpoint, plans: Vec::new(), warnings });
@@ -29,7 +34,7 @@ pub(super) fn follow(inputs: &[Named], checkpoint: Checkpoint, plan: &Plan) -> R
     let ruled: Vec<String> = checkpoint.dicts.iter().map(|dict| dict.at.name()).collect();
     let open = |further: &[String]| {
         let names = ruled.iter().chain(further).map(String::as_str);
-        open_all(inputs, &names.collect::<Vec<&str>>())
+        open_all(inputs, &names.collect::<Vec<&str>>(), limits)
     };
     let further: Vec<String> = checkpoint.further_dicts.iter().map(|dict| dict.name()).collect();
     let all = open(&further)?;

@@ -30,6 +30,7 @@ pub mod invert;
 mod json_text;
 mod keyed;
 pub mod keys;
+pub mod limits;
 mod load_error;
 pub mod man;
 mod many;

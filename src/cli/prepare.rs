@@ -16,10 +16,11 @@ use crate::tensor::TensorSpec;
 
 use super::beside::{Beside, OptimizerArg};
 use super::chain::{self, Taken};
+use super::limits::LimitArgs;
 use super::mirrors;
 use super::named::Named;
 use super::record::{Record, Step};
-use super::rule_file::{self, RuleFile};
+use super::rule_file::{self, RuleFile, Values};
 use super::target::{is_key_set_file, keyset_of, load_keyset, tied_keys};
 use super::towards::{self, Target};
 use super::{Exit, Failure, chained};
@@ -66,6 +67,29 @@ pub struct PlanArgs {
     /// Treat warnings as errors
     #[arg(long)]
     pub deny_warnings: bool,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+impl PlanArgs {
+    /// What is given to the names of rule files.
+    pub(super) fn values<'a>(&'a self, limits: &'a Limits) -> Values<'a> {
+        Values { set: &self.set, config: self.config.as_deref(), limits }
+    }
+
+    /// What is opened.
+    pub(super) fn opening<'a>(&'a self, limits: &'a Limits) -> Inputs<'a> {
+        Inputs { inputs: &self.inputs, at: self.at.as_deref(), limits }
+    }
+}
+
+/// Files that are opened as one checkpoint.
+#[derive(Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    pub inputs: &'a [Named],
+    /// The dict of tensors that the command line names.
+    pub at: Option<&'a str>,
+    pub limits: &'a Limits,
 }
 
 /// Proved plans with what they were made from.
@@ -146,9 +170,9 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
         let diagnostic = Diagnostic::error("usage", message).help("write `--rules FOLDER`");
         return Err(Failure::new(Exit::Usage, diagnostic));
     }
-    let RuleFile { rules, sources, warnings, texts } =
-        rule_file::load(rules_path, &args.set, args.config.as_deref())?;
-    let dicts = Dicts::open(&args.inputs, args.at.as_deref(), &rules)?;
+    let limits = args.limits.limits();
+    let RuleFile { rules, sources, warnings, texts } = rule_file::load(rules_path, args.values(&limits))?;
+    let dicts = Dicts::open(args.opening(&limits), &rules)?;
     let checkpoint = &dicts.checkpoint;
     let migration = rules.migration.as_ref();
     let main = match rules.steps.is_empty() {
@@ -156,9 +180,9 @@ pub(super) fn prepare(args: &PlanArgs, hold_mirrors: bool) -> Result<Prepared, F
         false => dicts.main_keys()?,
     };
     let to = migration.map(|migration| migration.to.as_str());
-    let target = towards::target(&args.target, rules_path, to, &main)?;
+    let target = towards::target(&args.target, (rules_path, to), &main, &limits)?;
     let from = migration.and_then(|migration| towards::beside(rules_path, &migration.from));
-    let marked = from.map(|path| load_keyset(&path, None)).transpose()?;
+    let marked = from.map(|path| load_keyset(&path, None, &limits)).transpose()?;
     // A file that an earlier migration made is without what that left to the model.
     let before = record_of(checkpoint);
     let from = migration.map(|migration| migration.from.clone());
@@ -263,7 +287,7 @@ pub(super) fn prove(
     if let Some(plan) = plans.first().filter(|plan| follows && problems.is_empty() && !plan.changes_nothing())
         && args.inputs.len() == 1
     {
-        let mirrors = mirrors::follow(&args.inputs, checkpoint, plan)?;
+        let mirrors = mirrors::follow(&args.inputs, checkpoint, plan, &args.limits.limits())?;
         checkpoint = mirrors.checkpoint;
         warnings.extend(mirrors.warnings);
         plans.extend(mirrors.plans);
@@ -300,12 +324,12 @@ pub(super) struct Dicts {
 }
 
 impl Dicts {
-    pub fn open(inputs: &[Named], at: Option<&str>, rules: &RuleSet) -> Result<Dicts, Failure> {
+    pub fn open(Inputs { inputs, at, limits }: Inputs, rules: &RuleSet) -> Result<Dicts, Failure> {
         let begin = Instant::now();
         if let [Named { name: None, path }] = inputs
             && is_key_set_file(path)
         {
-            let key_set = Some(load_keyset(path, at)?);
+            let key_set = Some(load_keyset(path, at, limits)?);
             let name = rules.dicts.first().cloned().unwrap_or_else(|| ".".to_owned());
             let (checkpoint, names) = (Checkpoint::of_keys(path), vec![name]);
             return Ok(Dicts { checkpoint, names, whole_file: 1, key_set, opening: begin.elapsed() });
@@ -318,7 +342,7 @@ impl Dicts {
         let blocks: Vec<&str> = rules.block_dicts();
         if names.is_empty() && !blocks.is_empty() {
             // What stands outside blocks is about the dict that is found by itself.
-            names.push(open_all(inputs, &[])?.main_dict().at.name());
+            names.push(open_all(inputs, &[], limits)?.main_dict().at.name());
         }
         let whole_file = names.len().max(1);
         for block in blocks {
@@ -327,7 +351,7 @@ impl Dicts {
             }
         }
         let paths: Vec<&str> = names.iter().map(String::as_str).collect();
-        let checkpoint = open_all(inputs, &paths)?;
+        let checkpoint = open_all(inputs, &paths, limits)?;
         Ok(Dicts { checkpoint, names, whole_file, key_set: None, opening: begin.elapsed() })
     }
 
@@ -351,10 +375,10 @@ impl Dicts {
 }
 
 /// Opens the inputs as one checkpoint.
-pub(super) fn open_all(inputs: &[Named], at: &[&str]) -> Result<Checkpoint, Failure> {
+pub(super) fn open_all(inputs: &[Named], at: &[&str], limits: &Limits) -> Result<Checkpoint, Failure> {
     let mut parts = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let checkpoint = formats::open(&input.path, at, &Limits::default())?;
+        let checkpoint = formats::open(&input.path, at, limits)?;
         parts.push(Part { name: input.name.clone(), checkpoint });
     }
     let none = || Failure::new(Exit::Usage, Diagnostic::error("usage", "a checkpoint is needed"));

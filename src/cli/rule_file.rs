@@ -7,15 +7,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
+use crate::formats::{Limit, Limits};
 use crate::rules::value::Value;
 use crate::rules::{self, Given, Loader, Pattern, RuleErrorKind, RuleSet, Step, Text};
 use crate::source::Sources;
 use crate::syntax::{self, SyntaxError, ast::Expr};
 
 use super::{Exit, Failure, config};
-
-/// Rule files that are larger than this, with all that they take in, are none.
-const MAX_RULES: u64 = 64 << 20;
 
 /// A rule file that parses and resolves.
 pub(super) struct RuleFile {
@@ -33,6 +31,7 @@ pub(super) struct Values<'a> {
     pub set: &'a [String],
     /// A model's `config.json`.
     pub config: Option<&'a Path>,
+    pub limits: &'a Limits,
 }
 
 /// One rule file among those of a run.
@@ -45,14 +44,13 @@ pub(super) struct Loaded {
     pub unknown: Vec<Diagnostic>,
 }
 
-/// Reads a rule file with all that it takes in; `set` holds `NAME=VALUE` from the command line, `config` is
-/// a model's `config.json`.
+/// Reads a rule file with all that it takes in.
 ///
 /// # Errors
 /// Where one cannot be read, does not parse or does not resolve.
-pub(super) fn load(path: &Path, set: &[String], config: Option<&Path>) -> Result<RuleFile, Failure> {
+pub(super) fn load(path: &Path, values: Values) -> Result<RuleFile, Failure> {
     let mut sources = Sources::new();
-    let loaded = load_into(&mut sources, path, Values { set, config });
+    let loaded = load_into(&mut sources, path, values);
     let wrong = |(exit, diagnostics)| Failure { exit, diagnostics, sources: std::mem::take(&mut sources) };
     let Loaded { rules, warnings, texts, unknown } = loaded.map_err(wrong)?;
     if !unknown.is_empty() {
@@ -67,7 +65,7 @@ pub(super) fn load_into(
     path: &Path,
     values: Values,
 ) -> Result<Loaded, (Exit, Vec<Diagnostic>)> {
-    let mut files = Files { bytes_left: MAX_RULES };
+    let mut files = Files::within(values.limits);
     let read = files.read(path);
     let text = read.map_err(|reason| {
         let message = format!("cannot read `{}`: {reason}", path.display());
@@ -84,7 +82,7 @@ pub(super) fn load_into(
 /// # Errors
 /// As for [`load`].
 pub(super) fn from_text(sources: &mut Sources, file: u32) -> Result<Loaded, (Exit, Vec<Diagnostic>)> {
-    let mut files = Files { bytes_left: MAX_RULES };
+    let mut files = Files::within(&Limits::default());
     read_rules(sources, file, &mut files, (Place::of(Path::new("")), &[], None))
 }
 
@@ -151,7 +149,8 @@ pub(super) fn patterns(text: &str) -> Option<Vec<Pattern>> {
 
 /// The rule files of one run, read from disk.
 struct Files {
-    /// How much they may still hold, all together.
+    /// How much they may hold, all together, and how much of that is left.
+    limit: u64,
     bytes_left: u64,
 }
 
@@ -192,21 +191,27 @@ impl Loader for Files {
 }
 
 impl Files {
+    fn within(limits: &Limits) -> Files {
+        let limit = limits.get(Limit::RulesBytes);
+        Files { limit, bytes_left: limit }
+    }
+
     fn read(&mut self, path: &Path) -> Result<String, String> {
         let file = File::open(path).map_err(|error| error.to_string())?;
-        let text = text(file, self.bytes_left)?;
+        let text = text(file, (self.bytes_left, self.limit))?;
         self.bytes_left -= text.len() as u64;
         Ok(text)
     }
 }
 
-/// The text of rules of at most `limit` bytes; why not, where they have none.
-fn text(source: impl Read, limit: u64) -> Result<String, String> {
+/// The text of rules of at most `left` bytes of all that are allowed; why not, where they have none.
+fn text(source: impl Read, (left, allowed): (u64, u64)) -> Result<String, String> {
     // Rules may come through a pipe, which has no length to ask for.
     let mut bytes = Vec::new();
-    source.take(limit + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > limit {
-        return Err(format!("rule files hold at most {} MiB, all together", MAX_RULES >> 20));
+    source.take(left.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > left {
+        let limit = Limit::RulesBytes;
+        return Err(format!("rule files hold at most {allowed} bytes, all together; {limit} allows more"));
     }
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
@@ -229,7 +234,8 @@ pub(super) fn read(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// As for [`read`].
 pub(super) fn read_from(source: impl Read, name: &str) -> Result<String, Failure> {
-    text(source, MAX_RULES).map_err(|reason| unreadable(format!("cannot read {name}: {reason}")))
+    let limit = Limits::default().get(Limit::RulesBytes);
+    text(source, (limit, limit)).map_err(|reason| unreadable(format!("cannot read {name}: {reason}")))
 }
 
 fn unreadable(message: String) -> Failure {

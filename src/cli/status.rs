@@ -7,13 +7,15 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::diagnostic::{Diagnostic, printable};
+use crate::formats::Limits;
 use crate::quantity::size;
 use crate::source::Sources;
 use crate::table::Table;
 
 use super::chain::{self, Folder, Known};
+use super::limits::LimitArgs;
 use super::named::Named;
-use super::prepare::record_of;
+use super::prepare::{Inputs, record_of};
 use super::rule_file::Values;
 use super::{Exit, Failure, Terminal, chained, json_text};
 
@@ -47,6 +49,8 @@ pub struct StatusArgs {
     /// Say at length why a version is not known
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate status`.
@@ -79,7 +83,8 @@ struct Unknown {
 }
 
 fn work(args: &StatusArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let folder = Folder::load(&args.rules, Values { set: &[], config: None })?;
+    let limits = args.limits.limits();
+    let folder = Folder::load(&args.rules, Values { set: &[], config: None, limits: &limits })?;
     let to = match &args.to {
         Some(to) => folder.number(to)?,
         None => folder.versions.len().saturating_sub(1),
@@ -98,7 +103,7 @@ fn work(args: &StatusArgs, terminal: &Terminal) -> Result<Exit, Failure> {
         .map(|path| Row {
             path,
             bytes: std::fs::metadata(path).ok().map(|metadata| metadata.len()),
-            place: known(&folder, path, args.at.as_deref()).map(|start| {
+            place: known(&folder, path, args.at.as_deref(), &limits).map(|start| {
                 let mut way: Vec<&str> =
                     (start.0.min(to)..=start.0.max(to)).filter_map(|number| name(&folder, number)).collect();
                 if start.0 > to {
@@ -132,14 +137,14 @@ fn name(folder: &Folder, version: usize) -> Option<&str> {
 }
 
 /// The version of a checkpoint, and how it is known.
-fn known(folder: &Folder, path: &Path, at: Option<&str>) -> Result<(usize, Known), Unknown> {
+fn known(folder: &Folder, path: &Path, at: Option<&str>, limits: &Limits) -> Result<(usize, Known), Unknown> {
     let unread = |failure: Failure| {
         let first = failure.diagnostics.first();
         let short = first.map(|diagnostic| diagnostic.code.replace('-', " ")).unwrap_or_default();
         Unknown { exit: failure.exit, short, diagnostics: failure.diagnostics }
     };
-    let input = Named { name: None, path: path.to_owned() };
-    let dicts = chained::open(folder, &[input], at).map_err(unread)?;
+    let inputs = &[Named { name: None, path: path.to_owned() }];
+    let dicts = chained::open(folder, Inputs { inputs, at, limits }).map_err(unread)?;
     let keys = dicts.main_keys().map_err(unread)?;
     let record = record_of(&dicts.checkpoint);
     let start = chain::start(folder, &keys, record.as_ref(), None).map_err(|error| Unknown {

@@ -6,15 +6,12 @@ use std::sync::Arc;
 
 use crate::diagnostic::Diagnostic;
 use crate::formats::{
-    self, Checkpoint, Entry, EntryData, Foreign, Format, FormatError, Limits, SourceFile, StateDict,
+    self, Checkpoint, Entry, EntryData, Foreign, Format, FormatError, Limit, Limits, SourceFile, StateDict,
     StoredTensor, keys_yaml,
 };
 use crate::keyset::{Key, KeyInfo, KeySet, Role};
 
 use super::{Exit, Failure};
-
-/// A key set file larger than this is not one: it would have millions of keys.
-const MAX_KEY_SET: u64 = 1 << 30;
 
 /// Reads the keys of a checkpoint, or a `.keys.yaml`; the extension or the content tells which.
 ///
@@ -22,13 +19,13 @@ const MAX_KEY_SET: u64 = 1 << 30;
 ///
 /// # Errors
 /// Where the file is neither, cannot be read, or has no tensors.
-pub fn load_keyset(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
+pub fn load_keyset(path: &Path, at: Option<&str>, limits: &Limits) -> Result<KeySet, Failure> {
     if is_key_set_file(path) {
-        return read_key_set(path, at);
+        return read_key_set(path, at, limits);
     }
-    match formats::open(path, at.as_slice(), &Limits::default()) {
+    match formats::open(path, at.as_slice(), limits) {
         Err(FormatError::NotACheckpoint { kind: Foreign::Text, .. }) if is_key_set(path) => {
-            read_key_set(path, at)
+            read_key_set(path, at, limits)
         }
         opened => keyset_of(&opened?),
     }
@@ -103,7 +100,7 @@ fn is_key_set(path: &Path) -> bool {
     head.lines().any(|line| line.starts_with("format:") || line.starts_with("tensors:"))
 }
 
-fn read_key_set(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
+fn read_key_set(path: &Path, at: Option<&str>, limits: &Limits) -> Result<KeySet, Failure> {
     let name = path.display().to_string();
     if at.is_some() {
         let diagnostic = Diagnostic::error("at-key-set", format!("`{name}` is a key set and holds no dicts"));
@@ -111,9 +108,10 @@ fn read_key_set(path: &Path, at: Option<&str>) -> Result<KeySet, Failure> {
         return Err(Failure::new(Exit::Usage, diagnostic));
     }
     let file = SourceFile::open(path)?;
-    if file.len() > MAX_KEY_SET {
-        let message = format!("`{name}` is too large for a key set");
-        return Err(Failure::new(Exit::Io, Diagnostic::error("too-large", message)));
+    let limit = limits.get(Limit::KeySetBytes);
+    if file.len() > limit {
+        let (path, what, raise) = (path.to_owned(), "the key set".to_owned(), Some(Limit::KeySetBytes));
+        return Err(FormatError::TooLarge { path, what, size: file.len(), limit, raise }.into());
     }
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or_default()];
     file.read_at(&mut bytes, 0)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::diagnostic::Diagnostic;
+use crate::formats::Limits;
 use crate::keyset::KeySet;
 
 use super::named::Named;
@@ -31,18 +32,18 @@ pub struct Target {
 /// Where there is none, or it cannot be read.
 pub(super) fn target(
     given: &Target,
-    rules: &Path,
-    to: Option<&str>,
+    (rules, to): (&Path, Option<&str>),
     source: &KeySet,
+    limits: &Limits,
 ) -> Result<Option<KeySet>, Failure> {
     if given.no_target {
         return Ok(None);
     }
     if !given.target.is_empty() {
-        return targets(&given.target, source).map(Some);
+        return targets(&given.target, source, limits).map(Some);
     }
     if let Some(path) = to.and_then(|version| beside(rules, version)) {
-        return load_keyset(&path, None).map(Some);
+        return load_keyset(&path, None, limits).map(Some);
     }
     let message = match to {
         Some(version) => format!("no target: there is no `{version}.keys.yaml` beside `{}`", rules.display()),
@@ -55,10 +56,10 @@ pub(super) fn target(
 }
 
 /// The key sets that are given, each with its keys under its name.
-fn targets(named: &[Named], source: &KeySet) -> Result<KeySet, Failure> {
+fn targets(named: &[Named], source: &KeySet, limits: &Limits) -> Result<KeySet, Failure> {
     let mut all: Option<KeySet> = None;
     for Named { name, path } in named {
-        let mut keyset = keyset(path, source)?;
+        let mut keyset = keyset(path, source, limits)?;
         if let Some(name) = name {
             keyset = keyset.under(&format!("{name}."));
         }
@@ -81,8 +82,8 @@ fn targets(named: &[Named], source: &KeySet) -> Result<KeySet, Failure> {
 }
 
 /// The keys of a model, from a checkpoint, a key set, or what PyTorch said of the source.
-fn keyset(path: &Path, source: &KeySet) -> Result<KeySet, Failure> {
-    let loaded = load_keyset(path, None);
+fn keyset(path: &Path, source: &KeySet, limits: &Limits) -> Result<KeySet, Failure> {
+    let loaded = load_keyset(path, None, limits);
     if loaded.is_ok() || !path.is_file() {
         return loaded;
     }

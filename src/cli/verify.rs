@@ -76,7 +76,8 @@ fn work(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
             return Err(Failure::new(Exit::Different, Diagnostic::error("not-verified", message)));
         }
     };
-    let new = open_new(&prepared, plans, &new.path, args.new_at.as_deref())?;
+    let at = args.new_at.as_deref();
+    let new = open_new(&prepared, plans, (&new.path, at), &args.plan.limits.limits())?;
     let bar = Bar::new(apply::output_bytes(plans), args.quiet || args.json);
     let compared = compare(&prepared, plans, &new, &bar);
     bar.finish();
@@ -112,17 +113,16 @@ fn work(args: &VerifyArgs, terminal: &Terminal) -> Result<Exit, Failure> {
 fn open_new(
     prepared: &Prepared,
     plans: &[Plan],
-    path: &std::path::Path,
-    at: Option<&str>,
+    (path, at): (&std::path::Path, Option<&str>),
+    limits: &Limits,
 ) -> Result<Checkpoint, Failure> {
     let names: Vec<String> = prepared.checkpoint.dicts.iter().map(|dict| dict.at.name()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let limits = Limits::default();
     if at.is_some() || plans.len() > 1 {
-        return Ok(formats::open(path, at.map_or(names, |at| vec![at]).as_slice(), &limits)?);
+        return Ok(formats::open(path, at.map_or(names, |at| vec![at]).as_slice(), limits)?);
     }
-    match formats::open(path, &[], &limits) {
-        Err(FormatError::ManyDicts { .. }) => Ok(formats::open(path, &names, &limits)?),
+    match formats::open(path, &[], limits) {
+        Err(FormatError::ManyDicts { .. }) => Ok(formats::open(path, &names, limits)?),
         opened => Ok(opened?),
     }
 }

@@ -1,5 +1,6 @@
 //! A checkpoint as it is read.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use indexmap::IndexMap;
 use super::join::Further;
 use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
-use super::{EditError, FormatError, Origin, Sharded, StoredTensor, safetensors};
+use super::{EditError, FormatError, Origin, Refused, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::tensor::TensorSpec;
 
@@ -34,30 +35,6 @@ impl Format {
             Some("safetensors") => Ok(Format::Safetensors),
             Some("pt" | "pth" | "ckpt" | "bin") => Ok(Format::TorchZip),
             _ => Err(FormatError::UnknownExtension { path: path.to_owned() }),
-        }
-    }
-}
-
-/// Budgets for what a file may make the reader do; a file beyond them is refused.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// The size of a safetensors header.
-    pub header_bytes: u64,
-    /// The size of a torch file's pickle.
-    pub pickle_bytes: u64,
-    /// The number of values in a pickle.
-    pub pickle_nodes: usize,
-    /// What the compressed entries of a torch file inflate to, together.
-    pub inflated_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            header_bytes: safetensors::MAX_HEADER,
-            pickle_bytes: 1 << 30,
-            pickle_nodes: 50_000_000,
-            inflated_bytes: 64 << 30,
         }
     }
 }
@@ -112,8 +89,10 @@ pub struct Checkpoint {
     pub sharded: Option<Sharded>,
     /// What the container tells of who wrote it.
     pub origin: Origin,
-    /// Every `module.name` that a torch file's pickle names, sorted.
-    pub globals: Vec<String>,
+    /// Every `module.name` that the pickles of a torch file mention, those of further files among them.
+    pub globals: BTreeSet<String>,
+    /// What torch's weights-only loader refuses in these pickles.
+    pub refused: Refused,
     /// Whether a safetensors header has `__metadata__`, be it empty.
     pub(super) has_metadata: bool,
     pub(super) document: Option<Arc<Document>>,
@@ -163,7 +142,8 @@ impl Checkpoint {
             further: Vec::new(),
             sharded: None,
             origin: Origin::default(),
-            globals: Vec::new(),
+            globals: BTreeSet::new(),
+            refused: Refused::default(),
             has_metadata: false,
             document: None,
         }

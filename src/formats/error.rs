@@ -3,8 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Foreign, Overlap, PartProblem, ShardProblem};
+use super::{Foreign, Limit, Overlap, PartProblem, ShardProblem};
 use crate::tensor::Dtype;
+
+/// How many choices a help lists.
+const SHOWN: usize = 20;
 
 /// A value that is no tensor and cannot be changed as an edit asks for.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,7 +26,6 @@ pub struct EditError {
 impl EditError {
     /// Which keys there are.
     pub fn help(&self) -> Option<String> {
-        const SHOWN: usize = 20;
         let shown: Vec<String> = self.there.iter().take(SHOWN).map(|key| format!("`{key}`")).collect();
         let more = self.there.len().saturating_sub(SHOWN);
         match (shown.is_empty(), more) {
@@ -164,6 +166,8 @@ pub enum FormatError {
         size: u64,
         /// The budget in bytes.
         limit: u64,
+        /// The limit that it is, where it can be raised.
+        raise: Option<Limit>,
     },
     /// A tensor whose numbers contradict each other or the file.
     #[error("`{}`: tensor `{key}` {what}", path.display())]
@@ -337,11 +341,15 @@ impl FormatError {
                 "torch does not check this and would load wrong numbers; fetch the file again".to_owned(),
             ),
             FormatError::ManyDicts { candidates, .. } => {
-                let options: Vec<String> = candidates.iter().map(|c| format!("--at {}", c.0)).collect();
+                let shown = candidates.iter().take(SHOWN).map(|c| format!("--at {}", c.0));
+                let options: Vec<String> = shown.collect();
                 Some(format!("write {}", options.join(", or ")))
             }
             FormatError::NoTensors { there, .. } => {
                 there.first().map(|first| format!("write, for example, --at {first}"))
+            }
+            FormatError::TooLarge { raise: Some(limit), .. } => {
+                Some(format!("{limit} allows more, where it is known who made the file"))
             }
             FormatError::Edit { edit, .. } => edit.help(),
             FormatError::Shards { problem, .. } => problem.help(),

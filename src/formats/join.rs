@@ -65,6 +65,8 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
         for (key, value) in checkpoint.metadata {
             joined.metadata.entry(key).or_insert(value);
         }
+        joined.globals.extend(checkpoint.globals);
+        joined.refused.extend(checkpoint.refused);
         let (others, document) = (checkpoint.others, checkpoint.document);
         joined.further.push(Further { path, others, document });
         joined.further.extend(checkpoint.further);

@@ -66,8 +66,12 @@ pub fn parse(text: &str) -> Option<LoadError> {
         let end = begins.get(index + 1).copied().unwrap_or(text.len());
         let part = text.get(begin..end)?;
         match part.get(..1)? {
-            "M" | "m" => found.unnamed += keys(part, &mut found.missing)?,
-            "U" | "u" => found.unnamed += keys(part, &mut found.unexpected)?,
+            "M" | "m" => {
+                found.unnamed = found.unnamed.saturating_add(keys(part, &mut found.missing)?);
+            }
+            "U" | "u" => {
+                found.unnamed = found.unnamed.saturating_add(keys(part, &mut found.unexpected)?);
+            }
             "S" | "s" => found.shapes.extend(mismatch(part)),
             _ => {}
         }
@@ -78,11 +82,12 @@ pub fn parse(text: &str) -> Option<LoadError> {
 
 /// The keys in quotes of a part, up to where no comma follows; how many more it counts.
 fn keys(part: &str, keys: &mut Vec<String>) -> Option<u64> {
+    let mut known: HashSet<String> = keys.iter().cloned().collect();
     let mut rest = part.split_once(':')?.1;
     while let Some(quoted) = QUOTED.as_ref()?.captures(rest) {
         let key = quoted.get(1).or(quoted.get(2))?.as_str();
         let key: String = key.chars().filter(|char| !matches!(char, '\n' | '\r' | '\t')).collect();
-        if !keys.contains(&key) {
+        if known.insert(key.clone()) {
             keys.push(key);
         }
         rest = rest.get(quoted.get(0)?.end()..)?;

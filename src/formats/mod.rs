@@ -12,6 +12,7 @@ mod error;
 mod foreign;
 mod join;
 pub mod keys_yaml;
+mod limits;
 pub mod load_error;
 mod mover;
 mod open;
@@ -32,17 +33,18 @@ mod texts;
 mod write;
 
 pub use atomic::{AtomicFile, Placement, Replace};
-pub use checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, Other, StateDict};
+pub use checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Other, StateDict};
 pub use error::{EditError, FormatError};
 pub use foreign::Foreign;
 pub use join::{Further, Part, join};
+pub use limits::{Budget, Limit, Limits};
 pub use mover::Moved;
 pub use open::open;
 pub use optimizer::{Optimizer, OutputOptimizer, OutputParam, OutputState, ParamGroup, ParamId, StateValue};
 pub use origin::{Origin, Settings};
 pub use overlap::Overlap;
 pub use produce::{Pieces, Produce, Progress, ReadElements};
-pub use pytorch::{Distributed, Saved, open_distributed};
+pub use pytorch::{Distributed, Refused, Saved, open_distributed};
 pub use recording::Recording;
 pub use sharded::{
     Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardProblem, Sharded, fill_shards,

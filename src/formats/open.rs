@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::checkpoint::{Checkpoint, DictPath, Limits};
-use super::{Foreign, FormatError, Overlap, SourceFile, pytorch, safetensors, sharded};
+use super::checkpoint::{Checkpoint, DictPath};
+use super::{Foreign, FormatError, Limits, Overlap, SourceFile, pytorch, safetensors, sharded};
 
 /// Opens a checkpoint of a format that its content tells, with the dicts of tensors at `at`; a folder or a
 /// `.json` is one in shards.

@@ -1,6 +1,6 @@
 //! What an output is made of, and how it is written: beside its place first, then into it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use foldhash::HashMap;
@@ -86,6 +86,8 @@ pub struct Written {
     pub files: Vec<WrittenFile>,
     /// How the bytes of tensors came into them.
     pub moved: Moved,
+    /// Every `module.name` that their pickles mention; not known of a part of a set of shards.
+    pub globals: Option<BTreeSet<String>>,
 }
 
 impl Written {
@@ -176,7 +178,7 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     let body = write_body(output, &mut out)?;
     verify_storages(output.source, path, |_, storage| !body.verified(storage))?;
     let files = vec![WrittenFile { path: path.to_owned(), bytes: body.bytes }];
-    let written = Written { files, moved: body.moved };
+    let written = Written { files, moved: body.moved, globals: Some(body.globals) };
     Ok(Staged { files: StagedFiles::One(file), written })
 }
 
@@ -188,6 +190,8 @@ pub(super) struct Body {
     pub(super) moved: Moved,
     /// The source's storages whose CRCs were compared on the way.
     pub(super) verified: HashSet<*const Storage>,
+    /// Every `module.name` that its pickle mentions.
+    pub(super) globals: BTreeSet<String>,
 }
 
 /// Lays out and writes a whole file.

@@ -1,6 +1,6 @@
 //! Where the modules of a state dict went: `_metadata` holds versions by module path, and follows its keys.
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 
 use super::Plan;
 
@@ -12,6 +12,9 @@ pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<S
     if modules.is_empty() {
         return HashMap::default();
     }
+    // Of long keys with many dots, only the beginnings that are modules are looked at.
+    let wanted: HashSet<&str> = modules.iter().map(String::as_str).collect();
+    let lengths: HashSet<usize> = wanted.iter().map(|module| module.len()).collect();
     // The outputs that each source key went to, under which name.
     let mut went: HashMap<&str, Vec<&str>> = HashMap::default();
     for output in plan.outputs() {
@@ -29,6 +32,9 @@ pub fn renamed_modules(plan: &Plan, modules: &[String]) -> HashMap<String, Vec<S
         let mut module: &str = key;
         while let Some((above, _)) = module.rsplit_once('.') {
             (module, depth) = (above, depth + 1);
+            if !lengths.contains(&module.len()) || !wanted.contains(module) {
+                continue;
+            }
             let suffix = &key[module.len()..];
             let found = places.entry(module).or_default();
             for target in targets {

@@ -53,7 +53,21 @@ impl fmt::Display for Value {
     }
 }
 
+/// How many values a list may have, with those of lists in it; and how deep these may lie.
+const MAX_VALUES: usize = 1 << 20;
+const MAX_NESTED: usize = 64;
+
 impl Value {
+    /// How many values it is, with those in it; nothing where lists lie too deep in each other.
+    fn extent(&self, depth: usize) -> Option<usize> {
+        let Value::List(values) = self else { return Some(1) };
+        if depth >= MAX_NESTED {
+            return None;
+        }
+        let mut inside = values.iter().map(|value| value.extent(depth + 1));
+        inside.try_fold(1usize, |sum, values| sum.checked_add(values?))
+    }
+
     /// What kind of value it is, with its article.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -116,6 +130,8 @@ pub enum ValueErrorKind {
     ShapesDiffer { pattern: String, first: String, second: String },
     #[error("`{pattern}` is not a pattern: {reason}")]
     Pattern { pattern: String, reason: String },
+    #[error("the list has more than {MAX_VALUES} values, or lists inside of more than {MAX_NESTED} others")]
+    LargeList,
 }
 
 impl ValueErrorKind {
@@ -169,7 +185,12 @@ pub fn evaluate(expr: &Expr, scope: &dyn Scope) -> Result<Value, ValueError> {
         ExprKind::List(items) => {
             let items: Result<Vec<Value>, ValueError> =
                 items.iter().map(|item| evaluate(item, scope)).collect();
-            Value::List(items?)
+            let list = Value::List(items?);
+            // Names let a few lines say lists of lists that double each time.
+            if list.extent(0).is_none_or(|values| values > MAX_VALUES) {
+                return Err(here(ValueErrorKind::LargeList));
+            }
+            list
         }
         ExprKind::Slice(start, end) => {
             let bound = |bound: &Option<Box<Expr>>| match bound {
@@ -424,5 +445,45 @@ fn fold(function: &str, values: &[Value]) -> Outcome {
             function: function.to_owned(),
             takes: "a list that is not empty",
         }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::syntax;
+
+    struct Named(Value);
+
+    impl Scope for Named {
+        fn name(&self, name: &str) -> Option<Value> {
+            (name == "n").then(|| self.0.clone())
+        }
+
+        fn keys(&self, _: &str, _: &Glob) -> Result<Value, ValueErrorKind> {
+            Ok(Value::Int(0))
+        }
+    }
+
+    fn rounds(line: &str) -> usize {
+        let expr = syntax::parse_value(line, 0).unwrap();
+        let mut scope = Named(Value::Int(1));
+        for round in 0..1000 {
+            match evaluate(&expr, &scope) {
+                Ok(value) => scope = Named(value),
+                Err(error) => {
+                    assert_eq!(error.kind, ValueErrorKind::LargeList);
+                    return round;
+                }
+            }
+        }
+        1000
+    }
+
+    #[test]
+    fn lists_of_lists_neither_double_nor_nest_without_end() {
+        assert_eq!(rounds("[n, n, n, n]"), 9);
+        assert_eq!(rounds("[n]"), 64);
     }
 }

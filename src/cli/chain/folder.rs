@@ -9,7 +9,7 @@ use crate::cli::record::Step;
 use crate::cli::rule_file::{self, Loaded, Values};
 use crate::cli::target::load_keyset;
 use crate::diagnostic::Diagnostic;
-use crate::formats::FormatError;
+use crate::formats::{FormatError, Limits};
 use crate::keyset::KeySet;
 use crate::rules::RuleSet;
 use crate::source::Sources;
@@ -192,7 +192,7 @@ fn read(folder: &Path, names: &[String], values: Values, reading: &mut Reading) 
     for name in names.iter().filter(|name| !name.starts_with('.')) {
         let path = folder.join(name);
         if let Some(version) = name.strip_suffix(KEYS) {
-            read_keys(&path, name, version, reading);
+            read_keys(&path, (name, version), values.limits, reading);
         } else if let Some(stem) = name.strip_suffix(RULES) {
             let loaded = match rule_file::load_into(&mut reading.broken.sources, &path, values) {
                 Ok(loaded) => loaded,
@@ -230,8 +230,8 @@ fn read(folder: &Path, names: &[String], values: Values, reading: &mut Reading) 
     }
 }
 
-fn read_keys(path: &Path, file: &str, version: &str, reading: &mut Reading) {
-    match load_keyset(path, None) {
+fn read_keys(path: &Path, (file, version): (&str, &str), limits: &Limits, reading: &mut Reading) {
+    match load_keyset(path, None, limits) {
         Ok(keys) => {
             if let Some(said) = keys.name.as_ref().filter(|said| *said != version) {
                 let file = path.with_file_name(file).display().to_string();

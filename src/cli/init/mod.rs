@@ -11,6 +11,7 @@ use crate::diagnostic::printable;
 use crate::formats::keys_yaml;
 
 use super::fresh::{Fresh, refuse_existing, write_all};
+use super::limits::LimitArgs;
 use super::target::load_keyset;
 use super::{Exit, Failure, Terminal, test};
 use repository::Repository;
@@ -53,6 +54,8 @@ pub struct InitArgs {
     /// Which dict of tensors, where the file holds several, such as state_dict
     #[arg(long, value_name = "PATH")]
     at: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate init`.
@@ -61,7 +64,7 @@ pub fn run(args: &InitArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &InitArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let mut keys = load_keyset(&args.checkpoint, args.at.as_deref())?;
+    let mut keys = load_keyset(&args.checkpoint, args.at.as_deref(), &args.limits.limits())?;
     keys.name = Some(FIRST.to_owned());
     let dir = &args.dir;
     let repository = Repository::around(dir)?;

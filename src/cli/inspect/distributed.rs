@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::globals;
 use super::modules::{Tensor, Total};
 use super::summary::{by_dtype, dtype_lines, joined, module_lines, section, totals_json};
 use crate::diagnostic::printable;
@@ -52,6 +53,7 @@ pub(super) fn to_text(checkpoint: &Distributed, keys: bool, depth: Option<usize>
         others.row([printable(&saved.key), saved.what.to_owned()]);
     }
     sections.push(section("what else was saved", others.lines("  ")));
+    sections.extend(globals::lines(&checkpoint.refused));
     sections.push(conversion_lines(checkpoint));
     joined(sections)
 }
@@ -91,6 +93,9 @@ pub(super) fn to_json(checkpoint: &Distributed, keys: bool, depth: Option<usize>
         "version": checkpoint.version,
         "lightning_or_fabric": checkpoint.kind == Foreign::DistributedLightning,
         "conversion": conversion(checkpoint),
+        "globals": checkpoint.globals,
+        "globals_not_allowed": checkpoint.refused.globals,
+        "refused_by_weights_only": globals::to_json(&checkpoint.refused),
     });
     if let Value::Object(all) = &mut value {
         all.extend(totals_json(&tensors, depth));
@@ -109,7 +114,10 @@ pub(super) fn to_json(checkpoint: &Distributed, keys: bool, depth: Option<usize>
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::formats::Refused;
     use crate::tensor::{Dtype, TensorSpec};
 
     #[test]
@@ -130,6 +138,8 @@ mod tests {
             version: Some("1.0.0".to_owned()),
             entries,
             kind: Foreign::Distributed,
+            globals: BTreeSet::new(),
+            refused: Refused::default(),
         };
         insta::assert_snapshot!(to_text(&checkpoint, false, None), @r"
 runs/step 100

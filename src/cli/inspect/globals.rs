@@ -1,40 +1,10 @@
-//! Which names in a torch file's pickle are more than tensors and plain values.
+//! What the names that torch's weights-only loader refuses could do, and how they are listed.
 
-/// What `torch.load(weights_only=True)` of torch 2.11 allows beside dtypes, storages and tensor
-/// classes (`_get_allowed_globals` in `torch/_weights_only_unpickler.py`).
-const ALLOWED: &[&str] = &[
-    "_codecs.encode",
-    "bytearray",
-    "complex",
-    "set",
-    "collections.Counter",
-    "collections.OrderedDict",
-    "torch.Size",
-    "torch.Tensor",
-    "torch._tensor._rebuild_from_type_v2",
-    "torch._utils._rebuild_device_tensor_from_cpu_tensor",
-    "torch._utils._rebuild_device_tensor_from_numpy",
-    "torch._utils._rebuild_meta_tensor_no_storage",
-    "torch._utils._rebuild_nested_tensor",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_parameter_with_state",
-    "torch._utils._rebuild_qtensor",
-    "torch._utils._rebuild_sparse_tensor",
-    "torch._utils._rebuild_tensor",
-    "torch._utils._rebuild_tensor_v2",
-    "torch._utils._rebuild_tensor_v3",
-    "torch._utils._rebuild_wrapper_subclass",
-    "torch.device",
-    "torch.nn.parameter.Parameter",
-    "torch.per_channel_affine",
-    "torch.per_channel_affine_float_qparams",
-    "torch.per_channel_symmetric",
-    "torch.per_tensor_affine",
-    "torch.per_tensor_symmetric",
-    "torch.serialization._get_layout",
-    "torch.storage.TypedStorage",
-    "torch.storage.UntypedStorage",
-];
+use serde_json::{Value, json};
+
+use crate::diagnostic::printable;
+use crate::formats::Refused;
+use crate::table::Table;
 
 /// Modules whose functions reach files, commands or code: no checkpoint needs them.
 const REACHING_OUT: &[&str] = &[
@@ -103,34 +73,31 @@ const PLAIN_BUILTINS: &[&str] = &[
     "xrange",
 ];
 
-/// Whether torch takes a name (`module.name`) for harmless.
-pub(super) fn is_allowed(name: &str) -> bool {
-    let builtin = name.strip_prefix("builtins.").or_else(|| name.strip_prefix("__builtin__."));
-    if let Some(builtin) = builtin {
-        return ["bytearray", "complex", "set"].contains(&builtin);
+/// The names, and what else is refused, as sections of a text; the lists in which nothing may be hidden.
+pub(super) fn lines(refused: &Refused) -> [Vec<String>; 2] {
+    let mut names = Table::new();
+    for name in &refused.globals {
+        let mark = if reaches_out(name) { "can reach files, commands or code" } else { "" };
+        names.row([printable(name), mark.to_owned()]);
     }
-    if ALLOWED.contains(&name) {
-        return name.contains('.');
-    }
-    let Some(rest) = name.strip_prefix("torch.") else { return false };
-    let class = ["cuda.sparse.", "cuda.", "sparse."].iter().find_map(|module| rest.strip_prefix(module));
-    is_tensor_class(class.unwrap_or(rest)) || is_dtype(rest)
+    let uses = refused.uses.iter().map(|what| format!("  {}", printable(what)));
+    let section = |title: &str, lines: Vec<String>| match lines.is_empty() {
+        true => lines,
+        false => [vec![title.to_owned()], lines].concat(),
+    };
+    [
+        section(
+            "classes and functions beyond torch's weights_only allow-list (named in the file, not executed)",
+            names.lines("  "),
+        ),
+        section("what else torch's weights_only does not load", uses.collect()),
+    ]
 }
 
-/// `FloatStorage`, `HalfTensor` and the like.
-fn is_tensor_class(name: &str) -> bool {
-    let element = name.strip_suffix("Storage").or_else(|| name.strip_suffix("Tensor"));
-    element.is_some_and(|element| {
-        !element.is_empty() && element.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    })
-}
-
-/// `float32`, `quint4x2` and the like.
-fn is_dtype(name: &str) -> bool {
-    let kinds = ["bfloat", "bits", "complex", "float", "int", "qint", "quint", "uint"];
-    let digit = |rest: &str| rest.starts_with(|first: char| first.is_ascii_digit());
-    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    name == "bool" || plain && kinds.iter().any(|kind| name.strip_prefix(kind).is_some_and(digit))
+/// The same for programs: each in a few words.
+pub(super) fn to_json(refused: &Refused) -> Value {
+    let globals = refused.globals.iter().map(|name| format!("the global {name}"));
+    json!(globals.chain(refused.uses.iter().cloned()).collect::<Vec<String>>())
 }
 
 /// Whether a name can reach files, commands or code when something loads it.
@@ -147,38 +114,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torch_decides_what_is_harmless() {
-        let allowed = [
-            "torch.FloatStorage",
-            "torch.cuda.HalfStorage",
-            "torch.cuda.sparse.LongTensor",
-            "torch.bfloat16",
-            "torch.bits1x8",
-            "torch.float8_e4m3fn",
-            "torch._utils._rebuild_tensor_v2",
-            "collections.OrderedDict",
-            "builtins.set",
-            "__builtin__.bytearray",
-            "torch.bool",
-        ];
-        for name in allowed {
-            assert!(is_allowed(name) && !reaches_out(name), "{name}");
+    fn some_names_reach_further_than_others() {
+        for name in ["os.system", "builtins.eval", "posix.system", "__builtin__.exec", "subprocess.Popen"] {
+            assert!(reaches_out(name), "{name}");
         }
-        let refused = ["os.system", "builtins.eval", "posix.system", "__builtin__.exec", "subprocess.Popen"];
-        for name in refused {
-            assert!(!is_allowed(name) && reaches_out(name), "{name}");
-        }
-        for name in [
-            "set",
-            "torch.hub.load",
-            "torch.int_repr",
-            "torch.load",
-            "numpy.dtype",
-            "models.Net",
-            "builtins.dict",
-            "",
-        ] {
-            assert!(!is_allowed(name) && !reaches_out(name), "{name}");
+        for name in
+            ["set", "torch.load", "numpy.dtype", "models.Net", "builtins.dict", "copyreg extension 7", ""]
+        {
+            assert!(!reaches_out(name), "{name}");
         }
     }
 }

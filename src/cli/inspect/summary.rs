@@ -7,7 +7,7 @@ use super::modules::{MAX_LEVELS, Tensor, Total, levels, tree};
 use super::{Inspected, globals, optimizers};
 use crate::cli::record::Record;
 use crate::diagnostic::printable;
-use crate::formats::{Optimizer, Other};
+use crate::formats::Other;
 use crate::keyset::{KeyInfo, fold_specs};
 use crate::quantity::{counted, size, thousands};
 use crate::table::Table;
@@ -45,7 +45,7 @@ impl Inspected<'_> {
         sections.push(section("optimizers", optimizers::lines(&self.checkpoint.optimizers)));
         sections.push(self.other_lines());
         sections.push(self.metadata_lines());
-        sections.push(self.global_lines());
+        sections.extend(globals::lines(&self.checkpoint.refused));
         joined(sections)
     }
 
@@ -136,26 +136,30 @@ impl Inspected<'_> {
         let settings: Vec<String> =
             self.checkpoint.settings().into_iter().map(|settings| settings.name).collect();
         let optimizers = &self.checkpoint.optimizers;
+        let mut paths: Vec<&str> = optimizers.iter().map(|optimizer| optimizer.path.as_str()).collect();
+        paths.sort_unstable();
         // What has a section or a line of its own is not told twice.
         let is_told = |other: &&Other| match other.path.as_str() {
             "pytorch-lightning_version" => self.lightning().is_some(),
             "migrate" => self.record().is_some(),
             path if settings.iter().any(|name| name == path) => true,
-            path if optimizers.iter().any(|optimizer| optimizer.path == path) => true,
+            path if paths.binary_search(&path).is_ok() => true,
             path => {
-                let inside = |optimizer: &&Optimizer| {
-                    optimizer.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
-                };
-                let inside = optimizers.iter().filter(inside).count();
+                let below = format!("{path}.");
+                let first = paths.partition_point(|&other| other < below.as_str());
+                let inside = paths[first..].partition_point(|other| other.starts_with(&below));
                 inside > 0 && [format!("list of {inside}"), format!("dict of {inside}")].contains(&other.what)
             }
         };
         let mut table = Table::new();
         for other in self.checkpoint.others.iter().filter(|other| !is_told(other)) {
             let mut what = printable(&other.what);
-            let keys = self.checkpoint.keys_of(&other.path);
-            if !keys.is_empty() && what.starts_with("dict of ") && !what.ends_with("tensors") {
-                what += &format!(": {}", shortened(&printable(&keys.join(", "))));
+            // Of lines that are not shown nothing more is looked up.
+            if table.len() < MAX_LINES && what.starts_with("dict of ") && !what.ends_with("tensors") {
+                let keys = self.checkpoint.keys_of(&other.path);
+                if !keys.is_empty() {
+                    what += &format!(": {}", shortened(&printable(&keys.join(", "))));
+                }
             }
             table.row([printable(&other.path), what]);
         }
@@ -169,18 +173,6 @@ impl Inspected<'_> {
             table.row([printable(name), printable(&shortened(text))]);
         }
         section("metadata", table.lines("  "))
-    }
-
-    fn global_lines(&self) -> Vec<String> {
-        let mut table = Table::new();
-        for name in self.odd_globals() {
-            let mark = if globals::reaches_out(name) { "can reach files, commands or code" } else { "" };
-            table.row([printable(name), mark.to_owned()]);
-        }
-        let title =
-            "classes and functions beyond torch's weights_only allow-list (named in the file, not executed)";
-        // The list is the one thing in which nothing may be hidden.
-        if table.is_empty() { Vec::new() } else { [vec![title.to_owned()], table.lines("  ")].concat() }
     }
 }
 

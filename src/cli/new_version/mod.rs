@@ -15,6 +15,7 @@ use crate::source::Sources;
 use super::chain::{Folder, leads_back};
 use super::check::all_problems;
 use super::fresh::{Fresh, refuse_existing, write_all};
+use super::limits::LimitArgs;
 use super::rule_file::Values;
 use super::target::load_keyset;
 use super::{Exit, Failure, Terminal};
@@ -56,6 +57,8 @@ pub struct NewArgs {
     /// The model's config.json, where rule files that are there use it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Runs `migrate new`.
@@ -66,7 +69,8 @@ pub fn run(args: &NewArgs, terminal: &Terminal) -> Exit {
 fn work(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let version = &args.version;
     let dir = &args.dir;
-    let values = Values { set: &args.set, config: args.config.as_deref() };
+    let limits = args.limits.limits();
+    let values = Values { set: &args.set, config: args.config.as_deref(), limits: &limits };
     if !dir.is_dir() {
         let message = format!("there is no folder `{}`", shown(dir));
         let diagnostic = Diagnostic::error("no-migrations", message)
@@ -85,7 +89,7 @@ fn work(args: &NewArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if leads_back(&last.name, version) {
         return Err(bad_version(version, &last.name, "a smaller number is a way back"));
     }
-    let mut keys = load_keyset(&args.from, args.at.as_deref())?;
+    let mut keys = load_keyset(&args.from, args.at.as_deref(), &limits)?;
     keys.name = Some(version.clone());
     let difference = Difference::new(&last.keys, &keys);
     let check = format!("migrate check {}", shown(dir));

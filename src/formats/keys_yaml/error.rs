@@ -3,6 +3,7 @@
 use crate::diagnostic::printable;
 use crate::keyset::nearest_word;
 use crate::tensor::Dtype;
+use crate::tensor::MAX_DIMS;
 
 /// A key set file that cannot be read: which, where in it, and why.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,9 @@ pub enum SpecProblem {
     /// More elements than 64 bits can count.
     #[error("the shape has more elements than can be")]
     TooLarge,
+    /// More dims than are read.
+    #[error("the shape has more than {MAX_DIMS} dims")]
+    ManyDims,
     /// Something stands behind the shape that has no meaning.
     #[error("`{}` means nothing here", printable(.0))]
     Rest(String),

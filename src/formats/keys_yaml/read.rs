@@ -1,6 +1,7 @@
 //! Reading a key set file.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 
 use indexmap::map::Entry;
@@ -15,6 +16,9 @@ use crate::keyset::{Key, KeySet, Role};
 /// A key set has no brackets in brackets, and the time that the YAML reader takes for them grows with
 /// the square of their depth.
 const MAX_BRACKETS: usize = 64;
+/// How many times the bytes of the file what stands behind its keys may come to: an alias is short, and may stand for
+/// much.
+const MAX_REPEATED: usize = 16;
 
 /// Reads a key set from a text; `name` is the file as the user named it.
 ///
@@ -39,7 +43,8 @@ pub fn parse(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
 /// Reads whatever YAML allows.
 pub(super) fn by_yaml(name: &str, text: &str) -> Result<KeySet, KeysYamlError> {
     let problem = Cell::new(None);
-    let seed = Document { origin: name, problem: &problem };
+    let left = Cell::new(text.len().saturating_mul(MAX_REPEATED).saturating_add(1 << 20));
+    let seed = Document { origin: name, problem: &problem, left: &left };
     let read = seed.deserialize(serde_yaml::Deserializer::from_str(text));
     read.map_err(|error| {
         let line = error.location().map(|location| location.line());
@@ -116,6 +121,8 @@ fn stop<E: serde::de::Error>(slot: Problem<'_>, problem: KeysYamlProblem) -> E {
 struct Document<'p> {
     origin: &'p str,
     problem: Problem<'p>,
+    /// How many bytes of what stands behind keys may still be read.
+    left: &'p Cell<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Document<'_> {
@@ -150,7 +157,7 @@ impl<'de> Visitor<'de> for Document<'_> {
             match field {
                 "format" => map.next_value_seed(Text(known_format, problem))?,
                 "name" => keyset.name = Some(map.next_value_seed(text())?),
-                _ => map.next_value_seed(Tensors { keyset: &mut keyset, problem })?,
+                _ => map.next_value_seed(Tensors { keyset: &mut keyset, problem, left: self.left })?,
             }
         }
         if !format {
@@ -176,6 +183,7 @@ fn known_format(text: &str) -> Result<(), KeysYamlProblem> {
 struct Tensors<'k, 'p> {
     keyset: &'k mut KeySet,
     problem: Problem<'p>,
+    left: &'p Cell<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Tensors<'_, '_> {
@@ -195,6 +203,7 @@ impl<'de> Visitor<'de> for Tensors<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let keys = &mut self.keyset.keys;
+        let mut ties: HashSet<Key> = HashSet::new();
         loop {
             let new = |text: &str| match keys.contains_key(text) {
                 true => Err(KeysYamlProblem::DuplicateKey(text.to_owned())),
@@ -202,9 +211,18 @@ impl<'de> Visitor<'de> for Tensors<'_, '_> {
             };
             let Some(key) = map.next_key_seed(Text(new, self.problem))? else { return Ok(()) };
             let read = |text: &str| {
+                let left = self.left.get().checked_sub(text.len());
+                let repeated = || KeysYamlProblem::Yaml("aliases repeat more than the file holds".to_owned());
+                self.left.set(left.ok_or_else(repeated)?);
                 read_spec(text).map_err(|what| KeysYamlProblem::Spec { key: key.to_string(), what })
             };
-            let info = map.next_value_seed(Text(read, self.problem))?;
+            let mut info = map.next_value_seed(Text(read, self.problem))?;
+            // YAML may say one long name many times in few bytes.
+            if let Some(to) = info.tied.take() {
+                let to = ties.get(&to).cloned().unwrap_or(to);
+                ties.insert(to.clone());
+                info.tied = Some(to);
+            }
             if let Entry::Vacant(place) = keys.entry(key) {
                 place.insert(info);
             }

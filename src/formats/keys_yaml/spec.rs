@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::error::SpecProblem;
 use crate::keyset::{KeyInfo, Role};
-use crate::tensor::{Dtype, TensorSpec};
+use crate::tensor::{Dtype, MAX_DIMS, TensorSpec};
 
 /// Reads `DTYPE [DIMS] [buffer|parameter] [tied KEY]`.
 ///
@@ -19,6 +19,9 @@ pub(super) fn read_spec(text: &str) -> Result<KeyInfo, SpecProblem> {
         Some(rest) => read_shape(rest)?,
         None => return Err(SpecProblem::NoShape),
     };
+    if shape.len() > MAX_DIMS {
+        return Err(SpecProblem::ManyDims);
+    }
     let spec = TensorSpec::new(dtype, shape);
     spec.numel().ok_or(SpecProblem::TooLarge)?;
 

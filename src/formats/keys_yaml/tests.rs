@@ -239,3 +239,13 @@ proptest! {
         prop_assert_eq!(read.keys.as_slice(), keyset.keys.as_slice());
     }
 }
+
+#[test]
+fn aliases_repeat_no_more_than_some_times_the_file() {
+    let tie = "w".repeat(10_000);
+    let lines: String = (0..2000).map(|number| format!("  k{number}: *a\n")).collect();
+    let text = format!("format: 1\ntensors:\n  k: &a f32 [1] tied {tie}\n{lines}");
+    assert!(parse("x.yaml", &text).unwrap_err().to_string().contains("aliases repeat more"));
+    let few = "format: 1\ntensors:\n  a: &a f32 [1]\n  b: *a\n";
+    assert_eq!(parse("x.yaml", few).unwrap().len(), 2);
+}

@@ -22,7 +22,7 @@ use zip::read::{ArchiveOffset, Config, ZipArchive};
 use self::directory::{Header, wrong};
 use self::positioned::Positioned;
 use super::super::Foreign;
-use super::super::{Extent, FormatError, Limits, SourceFile};
+use super::super::{Extent, FormatError, Limit, Limits, SourceFile};
 
 /// One record of an archive.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub(super) struct Record {
     pub(super) crc: u32,
     /// The number of bytes, inflated.
     pub(super) size: u64,
+    /// How many bytes it takes in the file.
+    pub(super) packed: u64,
     /// Where the bytes are in the file, if they are stored as they are.
     pub(super) stored_at: Option<u64>,
     place: usize,
@@ -97,8 +99,8 @@ impl Archive {
                 }
             };
             by_name.insert(name.to_owned(), records.len());
-            let (crc, size) = (header.crc, header.size);
-            records.push(Record { name: name.to_owned(), crc, size, stored_at, place });
+            let (name, crc, size, packed) = (name.to_owned(), header.crc, header.size, header.compressed);
+            records.push(Record { name, crc, size, packed, stored_at, place });
         }
         let root = root.unwrap_or_default().to_owned();
         let zip = second_opinion(reader, &headers)?;
@@ -132,8 +134,12 @@ impl Archive {
     /// The bytes of a record in memory, checked against its CRC.
     ///
     /// # Errors
-    /// Where the record is larger than `limit`, or damaged.
-    pub(super) fn read(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, FormatError> {
+    /// Where the record is larger than `limit`, of which `raise` is the name, or damaged.
+    pub(super) fn read(
+        &mut self,
+        name: &str,
+        (limit, raise): (u64, Option<Limit>),
+    ) -> Result<Vec<u8>, FormatError> {
         let path = self.file.path().to_owned();
         let Some(record) = self.record(name).cloned() else {
             return Err(FormatError::NotTorch { path, what: format!("it has no entry `{name}`") });
@@ -144,6 +150,7 @@ impl Archive {
                 what: format!("entry `{name}`"),
                 size: record.size,
                 limit,
+                raise,
             });
         }
         let mut bytes = Vec::new();
@@ -183,14 +190,11 @@ impl Archive {
             return Ok(Extent { file: self.file.clone(), offset, len: record.size });
         }
         spool.inflated = spool.inflated.saturating_add(record.size);
-        if spool.inflated > limits.inflated_bytes {
+        let limit = limits.of(Limit::InflatedBytes, self.file.len());
+        if spool.inflated > limit {
             let what = "what its compressed entries inflate to".to_owned();
-            return Err(FormatError::TooLarge {
-                path,
-                what,
-                size: spool.inflated,
-                limit: limits.inflated_bytes,
-            });
+            let (size, raise) = (spool.inflated, Some(Limit::InflatedBytes));
+            return Err(FormatError::TooLarge { path, what, size, limit, raise });
         }
         let io = |source| FormatError::io(&path, "inflate", source);
         let mut file = tempfile::tempfile().map_err(io)?;

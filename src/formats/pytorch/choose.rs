@@ -1,15 +1,19 @@
 //! Which dicts of tensors in a graph are meant.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::super::{DictPath, FormatError, Overlap};
 use super::dicts::{self, MAX_DEPTH, Tree, direct_tensors, is_skipped, is_tensor, sub_dicts};
 use super::graph::{Graph, NodeId};
+use super::joined::{JoinedKeys, TooLong};
 use super::tensors::Plain;
 
 /// How many further dicts are looked at for mirrors, the largest: a file may hold one for each of its samples.
 const MAX_FURTHER: usize = 64;
+/// How many dicts an error names where none is at a path.
+const MAX_SHOWN: usize = 100;
 
 /// A dict on the way from the root.
 #[derive(Clone)]
@@ -23,6 +27,17 @@ impl Place {
     /// The dict itself.
     fn node(&self) -> Option<NodeId> {
         self.way.last().copied()
+    }
+
+    /// A dict that this one holds.
+    fn below(&self, key: &str, dict: NodeId, joined: &mut JoinedKeys) -> Result<Place, TooLong> {
+        // Each key is a text of its own, and has its node beside it.
+        let keys = self.path.iter().map(String::len).fold(key.len(), usize::saturating_add);
+        joined.take(keys.saturating_add(32 * (self.path.len() + 1)))?;
+        let mut next = self.clone();
+        next.path.push(key.to_owned());
+        next.way.push(dict);
+        Ok(next)
     }
 }
 
@@ -91,23 +106,28 @@ pub(super) fn further(
     graph: &Graph,
     chosen: &[Chosen],
     optimizers: impl Iterator<Item = NodeId>,
-) -> Vec<DictPath> {
+) -> Result<Vec<DictPath>, TooLong> {
     let taken = chosen.iter().flat_map(|chosen| chosen.tree.dicts.iter().map(|dict| dict.node));
     let taken = taken.chain(optimizers).collect();
-    let mut found = candidates(graph, taken, |key| !dicts::is_optimizer(key));
+    let mut found = candidates(graph, taken, |key| !dicts::is_optimizer(key))?;
     // The root with a generator's state or a loose tensor in it is no dict of its own.
     found.retain(|(place, _)| !place.path.is_empty());
     if found.len() > MAX_FURTHER {
         found.sort_by_key(|(_, tensors)| std::cmp::Reverse(*tensors));
         found.truncate(MAX_FURTHER);
     }
-    found.into_iter().map(|(place, _)| DictPath(place.path)).collect()
+    Ok(found.into_iter().map(|(place, _)| DictPath(place.path)).collect())
 }
 
 /// All dicts that hold tensors directly and can be reached from the root through dicts, outermost
 /// first; those nested below another one belong to it and are left out, as are those that are `seen` already.
-fn candidates(graph: &Graph, mut seen: HashSet<NodeId>, looks_into: fn(&str) -> bool) -> Vec<(Place, usize)> {
+fn candidates(
+    graph: &Graph,
+    mut seen: HashSet<NodeId>,
+    looks_into: fn(&str) -> bool,
+) -> Result<Vec<(Place, usize)>, TooLong> {
     let mut found = Vec::new();
+    let mut joined = JoinedKeys::of(graph);
     let mut pending = vec![Place { path: Vec::new(), way: vec![graph.root] }];
     while let Some(place) = pending.pop() {
         let Some(node) = place.node() else { continue };
@@ -121,22 +141,20 @@ fn candidates(graph: &Graph, mut seen: HashSet<NodeId>, looks_into: fn(&str) -> 
             found.push((place.clone(), count));
         }
         if look_below {
-            for (key, dict) in sub_dicts(graph, node).into_iter().rev() {
-                if looks_into(&key) {
-                    let mut next = place.clone();
-                    next.path.push(key);
-                    next.way.push(dict);
-                    pending.push(next);
+            for (key, dict) in sub_dicts(graph, node).rev() {
+                if looks_into(&key) && !seen.contains(&dict) {
+                    pending.push(place.below(&key, dict, &mut joined)?);
                 }
             }
         }
     }
-    found
+    Ok(found)
 }
 
 /// The dict of tensors that is meant beyond doubt; `None` where the file has none at all.
 fn search(graph: &Graph, file: &Path) -> Result<Option<Place>, FormatError> {
-    let mut found = candidates(graph, HashSet::new(), |key| !is_skipped(key));
+    let found = candidates(graph, HashSet::new(), |key| !is_skipped(key));
+    let mut found = found.map_err(|error| error.in_file(file))?;
     let named =
         |name: &str| found.iter().position(|(place, _)| place.path.len() == 1 && place.path[0] == name);
     let position = if found.len() <= 1 {
@@ -163,6 +181,7 @@ fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
     let wanted = if at == "." { "" } else { at };
     let mut pending = vec![(Place { path: Vec::new(), way: vec![graph.root] }, wanted)];
     let mut nearest: Option<(String, Vec<String>)> = None;
+    let mut joined = JoinedKeys::of(graph);
     let mut seen = HashSet::new();
     while let Some((place, rest)) = pending.pop() {
         let Some(node) = place.node().filter(|&node| graph.is_dict(node) && seen.insert((node, rest.len())))
@@ -174,19 +193,18 @@ fn find(graph: &Graph, at: &str, file: &Path) -> Result<Place, FormatError> {
         {
             return Ok(place);
         }
-        let below = sub_dicts(graph, node);
+        let below: Vec<(Cow<'_, str>, NodeId)> = sub_dicts(graph, node).collect();
         let path = place.path.join(".");
         if nearest.as_ref().is_none_or(|(known, _)| known.len() <= path.len()) {
-            nearest = Some((path, below.iter().map(|dict| dict.0.clone()).collect()));
+            let shown = below.iter().take(MAX_SHOWN).map(|dict| dict.0.clone().into_owned());
+            nearest = Some((path, shown.collect()));
         }
         for (key, dict) in below.into_iter().rev() {
-            let after = rest.strip_prefix(key.as_str());
+            let after = rest.strip_prefix(key.as_ref());
             let after =
                 after.and_then(|after| if after.is_empty() { Some(after) } else { after.strip_prefix('.') });
             if let (Some(after), false) = (after, rest.is_empty() || place.path.len() >= MAX_DEPTH) {
-                let mut next = place.clone();
-                next.path.push(key);
-                next.way.push(dict);
+                let next = place.below(&key, dict, &mut joined).map_err(|error| error.in_file(file))?;
                 pending.push((next, after));
             }
         }

@@ -1,5 +1,6 @@
 //! A dict of tensors in a graph, with those nested in it, and what lies beside it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 
@@ -8,6 +9,7 @@ use indexmap::IndexMap;
 use super::super::{FormatError, Other};
 use super::choose::Place;
 use super::graph::{Graph, NodeId};
+use super::joined::{JoinedKeys, TooLong};
 use super::opcode::*;
 use super::tensors::{self, Meaning};
 
@@ -69,45 +71,57 @@ pub(super) fn direct_tensors(graph: &Graph, dict: NodeId) -> usize {
     graph.items(dict).iter().filter(|item| is_tensor(graph, item.1) && is_weight(item.0)).count()
 }
 
-/// The dicts in a dict, with text keys.
-pub(super) fn sub_dicts(graph: &Graph, dict: NodeId) -> Vec<(String, NodeId)> {
-    let items = graph.items(dict);
-    let dicts = items.iter().filter(|item| graph.is_dict(item.1));
-    dicts.filter_map(|item| Some((graph.text(item.0)?.into_owned(), item.1))).collect()
+/// The dicts in a dict, with their keys, which are texts.
+pub(super) fn sub_dicts(
+    graph: &Graph,
+    dict: NodeId,
+) -> impl DoubleEndedIterator<Item = (Cow<'_, str>, NodeId)> {
+    let dicts = graph.items(dict).into_iter().filter(|item| graph.is_dict(item.1));
+    dicts.filter_map(|item| Some((graph.text(item.0)?, item.1)))
 }
 
-/// Whether a dict belongs to the state dict around it: it leads to a tensor through text keys.
-/// `barren` collects the dicts that are known not to.
-fn is_branch(graph: &Graph, dict: NodeId, barren: &mut HashSet<NodeId>) -> bool {
-    let mut seen = HashSet::new();
-    let mut pending = vec![dict];
+/// The dicts below a dict that belong to its state dict: those that lead to a tensor through text keys.
+fn branches(graph: &Graph, chosen: NodeId) -> HashSet<NodeId> {
+    // Each dict is looked at once, however many hold it: found from the tensors back.
+    let mut holders: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
+    let mut found = Vec::new();
+    let mut seen = HashSet::from([chosen]);
+    let mut pending = vec![chosen];
     while let Some(dict) = pending.pop() {
-        if barren.contains(&dict) || !seen.insert(dict) {
-            continue;
-        }
+        let mut holds_tensor = false;
         for (key, value) in graph.items(dict) {
             let Some(key) = graph.text(key) else { continue };
-            if is_tensor(graph, value) {
-                return true;
-            }
+            holds_tensor |= is_tensor(graph, value);
             if graph.is_dict(value) && !is_skipped(&key) {
-                pending.push(value);
+                holders.entry(value).or_default().push(dict);
+                if seen.insert(value) {
+                    pending.push(value);
+                }
             }
         }
+        if holds_tensor {
+            found.push(dict);
+        }
     }
-    barren.extend(seen);
-    false
+    let mut branches = HashSet::new();
+    while let Some(dict) = found.pop() {
+        if branches.insert(dict) {
+            found.extend(holders.remove(&dict).into_iter().flatten());
+        }
+    }
+    branches
 }
 
 /// Lists a dict and those nested in it.
 ///
 /// # Errors
-/// [`FormatError::DuplicateKey`] where two values have one key.
+/// [`FormatError::DuplicateKey`] where two values have one key, [`FormatError::TooLarge`] where keys are too long.
 pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, FormatError> {
     let mut tree = Tree { dicts: Vec::new(), leaves: Vec::new() };
     let mut keys = HashSet::new();
     let mut inside = HashSet::from([chosen]);
-    let mut barren = HashSet::new();
+    let branches = branches(graph, chosen);
+    let mut joined = JoinedKeys::of(graph);
     tree.dicts.push(Branch {
         node: chosen,
         key_node: None,
@@ -127,9 +141,10 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
             tree.dicts[dict].untouched.push((key_node, value));
             continue;
         };
+        joined.take(tree.dicts[dict].prefix.len() + text.len()).map_err(|error| error.in_file(file))?;
         let key = format!("{}{text}", tree.dicts[dict].prefix);
         let candidate = graph.is_dict(value) && !is_skipped(&text) && !inside.contains(&value);
-        let nested = candidate && open.len() < MAX_DEPTH && is_branch(graph, value, &mut barren);
+        let nested = candidate && open.len() < MAX_DEPTH && branches.contains(&value);
         if !keys.insert(key.clone()) {
             return Err(FormatError::DuplicateKey { path: file.to_owned(), key });
         }
@@ -152,12 +167,16 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
 }
 
 /// What lies beside the chosen dicts, on every level from the root down to them.
-pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Vec<Other> {
+///
+/// # Errors
+/// Where the joined keys take too much room.
+pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Result<Vec<Other>, TooLong> {
+    let mut joined = JoinedKeys::of(graph);
     if chosen.is_empty() {
         if !graph.is_dict(graph.root) {
-            return vec![Other { path: "root".to_owned(), what: describe(graph, graph.root) }];
+            return Ok(vec![Other { path: "root".to_owned(), what: describe(graph, graph.root) }]);
         }
-        return listed(graph, graph.root, "", |_| false);
+        return listed(graph, graph.root, ("", &mut joined), |_| false);
     }
     let mut others = Vec::new();
     // Dicts on the way, outermost first: the keys that lead to each, and the chosen ones below it.
@@ -172,30 +191,41 @@ pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Vec<Other> {
         if below.is_empty() {
             continue; // a chosen dict itself
         }
-        others.extend(listed(graph, dict, &prefix, |key| below.contains_key(key)));
+        others.extend(listed(graph, dict, (&prefix, &mut joined), |key| below.contains_key(key))?);
         for (key, places) in below {
             if let Some(&dict) = places.first().and_then(|place| place.way.get(depth + 1)) {
                 pending.push_back((format!("{prefix}{key}."), dict, depth + 1, places));
             }
         }
     }
-    others
+    Ok(others)
 }
 
 /// The values of a chosen dict, and of those nested in it, whose keys are no texts: no rule can name them, and none of
 /// them is a tensor of a state dict.
-pub(super) fn untouched(graph: &Graph, place: &Place, tree: &Tree) -> Vec<Other> {
+///
+/// # Errors
+/// Where the joined keys take too much room.
+pub(super) fn untouched(graph: &Graph, place: &Place, tree: &Tree) -> Result<Vec<Other>, TooLong> {
+    let mut joined = JoinedKeys::of(graph);
     let at: String = place.path.iter().map(|key| format!("{key}.")).collect();
-    let items = tree.dicts.iter().flat_map(|dict| dict.untouched.iter().map(|item| (&dict.prefix, item)));
-    items
-        .map(|(prefix, &(key, value))| Other {
-            path: format!("{at}{prefix}{}", describe(graph, key)),
-            what: describe(graph, value),
-        })
-        .collect()
+    let mut others = Vec::new();
+    for (dict, &(key, value)) in
+        tree.dicts.iter().flat_map(|dict| dict.untouched.iter().map(move |item| (dict, item)))
+    {
+        let path = format!("{at}{}{}", dict.prefix, describe(graph, key));
+        joined.take(path.len())?;
+        others.push(Other { path, what: describe(graph, value) });
+    }
+    Ok(others)
 }
 
-fn listed(graph: &Graph, dict: NodeId, prefix: &str, is_chosen: impl Fn(&str) -> bool) -> Vec<Other> {
+fn listed(
+    graph: &Graph,
+    dict: NodeId,
+    (prefix, joined): (&str, &mut JoinedKeys),
+    is_chosen: impl Fn(&str) -> bool,
+) -> Result<Vec<Other>, TooLong> {
     // One value may stand under many keys: it is described once.
     let mut known: HashMap<NodeId, String> = HashMap::new();
     let mut others = Vec::new();
@@ -203,11 +233,12 @@ fn listed(graph: &Graph, dict: NodeId, prefix: &str, is_chosen: impl Fn(&str) ->
         let text = graph.text(key);
         if !text.as_ref().is_some_and(|text| is_chosen(text)) {
             let key = text.map_or_else(|| describe(graph, key), |text| text.into_owned());
+            joined.take(prefix.len() + key.len())?;
             let what = known.entry(value).or_insert_with(|| describe(graph, value)).clone();
             others.push(Other { path: format!("{prefix}{key}"), what });
         }
     }
-    others
+    Ok(others)
 }
 
 /// Says in a few words what a value is.

@@ -4,12 +4,14 @@
 //! saved it. So it is not read as a checkpoint: torch makes one file of it. What `.metadata` says
 //! (`torch/distributed/checkpoint/metadata.py`) can be shown.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::document::{pickle_limit, read_pickle};
 use super::graph::{Graph, NodeId};
-use super::machine;
 use super::opcode::{BUILD, NEWOBJ};
 use super::tensors;
+use super::weights_only::{Persistent, Refused, mentions, refused};
 use crate::formats::{Foreign, FormatError, Limits, SourceFile};
 use crate::tensor::TensorSpec;
 
@@ -33,6 +35,10 @@ pub struct Distributed {
     pub entries: Vec<Saved>,
     /// Which of the two kinds it is.
     pub kind: Foreign,
+    /// Every `module.name` that `.metadata` mentions, sorted.
+    pub globals: BTreeSet<String>,
+    /// What torch's weights-only loader would refuse in it: torch itself reads it without one.
+    pub refused: Refused,
 }
 
 /// One value in a distributed checkpoint.
@@ -71,14 +77,14 @@ pub fn open_distributed(path: &Path, limits: &Limits) -> Result<Option<Distribut
     };
     let place = path.join(METADATA);
     let file = SourceFile::open(&place)?;
-    let limit = limits.pickle_bytes.min(u64::from(u32::MAX) / 2);
+    let (limit, raise) = pickle_limit(limits);
     if file.len() > limit {
         let (what, size) = (METADATA.to_owned(), file.len());
-        return Err(FormatError::TooLarge { path: path.to_owned(), what, size, limit });
+        return Err(FormatError::TooLarge { path: path.to_owned(), what, size, limit, raise });
     }
     let mut bytes = vec![0; usize::try_from(file.len()).unwrap_or(usize::MAX)];
     file.read_at(&mut bytes, 0)?;
-    let graph = machine::read(bytes, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
+    let graph = read_pickle(bytes, file.len(), limits).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
         part: METADATA,
         opcode: error.opcode,
@@ -103,7 +109,16 @@ pub fn open_distributed(path: &Path, limits: &Limits) -> Result<Option<Distribut
     let version = fields.and_then(|fields| graph.item(fields, "version"));
     let version = version.and_then(|version| Some(graph.text(version)?.into_owned()));
     let (files, bytes) = count(path)?;
-    Ok(Some(Distributed { path: path.to_owned(), files, bytes, version, entries: entries.collect(), kind }))
+    Ok(Some(Distributed {
+        path: path.to_owned(),
+        files,
+        bytes,
+        version,
+        entries: entries.collect(),
+        kind,
+        globals: mentions(&graph),
+        refused: refused(&graph, Persistent::None),
+    }))
 }
 
 /// The number of `*.distcp` files, and the size of all files.

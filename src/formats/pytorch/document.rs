@@ -10,16 +10,18 @@ use super::archive::{Archive, Spool};
 use super::choose::{self, Chosen};
 use super::dicts;
 use super::graph::{Graph, NodeId};
+use super::joined::TooLong;
 use super::legacy;
-use super::machine;
-use super::opcode::{self, *};
+use super::machine::{self, PickleError};
+use super::opcode::*;
 use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
-use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, Limits, StateDict};
+use super::weights_only::{Persistent, Refused, mentions, refused};
+use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, StateDict};
 use crate::formats::mover::{Buffer, WINDOW};
 use crate::formats::{
-    Extent, Foreign, FormatError, Optimizer, Origin, ParamGroup, SourceFile, StateValue, Storage,
-    StoredTensor,
+    Extent, Foreign, FormatError, Limit, Limits, Optimizer, Origin, ParamGroup, SourceFile, StateValue,
+    Storage, StoredTensor,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -47,6 +49,10 @@ pub(super) struct Contents {
     pub(super) storages: IndexMap<String, Arc<Storage>>,
     pub(super) archive: Option<ArchiveLayout>,
     pub(super) origin: Origin,
+    /// Every name that its pickles mention.
+    pub(super) globals: BTreeSet<String>,
+    /// What torch's weights-only loader refuses in them.
+    pub(super) refused: Refused,
 }
 
 /// The records of an archive that are a word or a number about the file itself.
@@ -96,6 +102,21 @@ pub(in crate::formats) fn open_legacy(
     document(file.path(), at, legacy::read(file, limits)?)
 }
 
+/// How large a pickle may be: beside what is allowed, its bytes are numbered with 32 bits.
+pub(super) fn pickle_limit(limits: &Limits) -> (u64, Option<Limit>) {
+    let allowed = limits.get(Limit::PickleBytes);
+    let most = u64::from(u32::MAX) / 2;
+    if allowed < most { (allowed, Some(Limit::PickleBytes)) } else { (most, None) }
+}
+
+/// Runs the machine over a pickle that takes so many bytes in the file.
+pub(super) fn read_pickle(bytes: Vec<u8>, packed: u64, limits: &Limits) -> Result<Graph, PickleError> {
+    let values = limits.of(Limit::PickleValues, packed);
+    let mut graph = machine::read(bytes, usize::try_from(values).unwrap_or(usize::MAX))?;
+    graph.key_bytes = limits.of(Limit::KeyBytes, packed);
+    Ok(graph)
+}
+
 /// What a zip archive holds.
 fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatError> {
     let path = file.path();
@@ -103,7 +124,7 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
     let mut origin = Origin::default();
     for name in NOTES {
         if archive.record(name).is_some() {
-            let note = archive.read(name, 64)?;
+            let note = archive.read(name, (64, None))?;
             origin.records.insert(name.to_owned(), String::from_utf8_lossy(&note).trim_end().to_owned());
         }
     }
@@ -113,14 +134,22 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
     }
     // torch can be told to align to more than 64 bytes; the archive writer is not.
     let aligned = note(".storage_alignment").is_none_or(|alignment| alignment == "64");
-    let pickle = archive.read("data.pkl", limits.pickle_bytes.min(u64::from(u32::MAX) / 2))?;
-    let graph = machine::read(pickle, limits.pickle_nodes).map_err(|error| FormatError::Pickle {
+    let packed = archive.record("data.pkl").map_or(0, |record| record.packed);
+    let mut limit = pickle_limit(limits);
+    // One that is packed is inflated into memory.
+    let inflated = limits.of(Limit::InflatedBytes, packed);
+    if archive.record("data.pkl").is_some_and(|record| record.stored_at.is_none()) && inflated < limit.0 {
+        limit = (inflated, Some(Limit::InflatedBytes));
+    }
+    let pickle = archive.read("data.pkl", limit)?;
+    let graph = read_pickle(pickle, packed, limits).map_err(|error| FormatError::Pickle {
         path: path.to_owned(),
         part: "data.pkl",
         opcode: error.opcode,
         offset: error.offset,
         what: error.what,
     })?;
+    let (globals, refused) = (mentions(&graph), refused(&graph, Persistent::Storages));
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
     let recorded = side_records.get(RECORD).map(|record| recorded(&record.extent)).transpose()?.flatten();
     let layout = ArchiveLayout {
@@ -130,7 +159,7 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
         records: archive.records.into_iter().map(|record| record.name).collect(),
         side_records,
     };
-    Ok(Contents { graph, storages, archive: Some(layout), origin })
+    Ok(Contents { graph, storages, archive: Some(layout), origin, globals, refused })
 }
 
 /// The text of a record of migrations. It is read with the file, as an error must not pass for a file without one:
@@ -143,9 +172,10 @@ fn recorded(extent: &Extent) -> Result<Option<String>, FormatError> {
 
 /// Makes a checkpoint of what a file holds.
 fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
-    let Contents { graph, storages, archive, origin } = contents;
+    let Contents { graph, storages, archive, origin, globals, refused } = contents;
     let dicts = choose::choose(&graph, at, path)?;
-    let optimizers = optimizers::find(&graph);
+    let too_long = |error: TooLong| error.in_file(path);
+    let optimizers = optimizers::find(&graph).map_err(|found| found.in_file(path))?;
     let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
     let mut state_dicts = document.list_entries()?;
     if state_dicts.is_empty() {
@@ -154,13 +184,16 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let mut checkpoint = Checkpoint::new(path, Format::TorchZip, state_dicts);
     let graph = &document.graph;
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
-    checkpoint.others = dicts::others(graph, &places);
-    let inside =
-        document.dicts.iter().flat_map(|chosen| dicts::untouched(graph, &chosen.place, &chosen.tree));
-    checkpoint.others.extend(inside);
+    let mut others = dicts::others(graph, &places).map_err(too_long)?;
+    for chosen in &document.dicts {
+        others.extend(dicts::untouched(graph, &chosen.place, &chosen.tree).map_err(too_long)?);
+    }
+    checkpoint.others = others;
     checkpoint.further_dicts =
-        choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own));
-    checkpoint.globals = globals(graph);
+        choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own))
+            .map_err(too_long)?;
+    checkpoint.globals = globals;
+    checkpoint.refused = refused;
     checkpoint.origin = origin;
     checkpoint.optimizers = document.list_optimizers()?;
     checkpoint.document = Some(Arc::new(document));
@@ -221,19 +254,6 @@ pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
     let &[state] = graph.list(state.operands) else { return None };
     let metadata = graph.is_dict(state).then(|| graph.item(state, "_metadata"))??;
     graph.is_dict(metadata).then_some(metadata)
-}
-
-fn globals(graph: &Graph) -> Vec<String> {
-    let mut names = BTreeSet::new();
-    for id in graph.ids() {
-        if let Some((module, name)) = graph.global(id) {
-            names.insert(format!("{module}.{name}"));
-        } else if graph.node(id).op == opcode::INST {
-            let text = String::from_utf8_lossy(graph.literal(id).get(1..).unwrap_or_default()).into_owned();
-            names.insert(text.trim_end().replace('\n', "."));
-        }
-    }
-    names.into_iter().collect()
 }
 
 impl Document {

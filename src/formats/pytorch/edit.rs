@@ -205,6 +205,7 @@ impl<'a> Editor<'a, '_> {
         let dicts = &chosen.tree.dicts;
         let by_prefix: HashMap<&str, usize> =
             dicts.iter().enumerate().map(|(index, dict)| (dict.prefix.as_str(), index)).collect();
+        let lengths: HashSet<usize> = dicts.iter().map(|dict| dict.prefix.len()).collect();
         let mut contents: Vec<Vec<Item>> = dicts.iter().map(|_| Vec::new()).collect();
         let mut attached = vec![false; dicts.len()];
         let mut keys = HashSet::new();
@@ -226,7 +227,8 @@ impl<'a> Editor<'a, '_> {
                 return Err(self.wrong(format!("the key `{key}` is written twice, or a dict is there")));
             }
             let dots = key.rmatch_indices('.').map(|(at, _)| at + 1).filter(|&at| at < key.len());
-            let at = dots.into_iter().find(|&at| by_prefix.contains_key(&key[..at])).unwrap_or(0);
+            let mut dots = dots.filter(|at| lengths.contains(at));
+            let at = dots.find(|&at| by_prefix.contains_key(&key[..at])).unwrap_or(0);
             let branch = by_prefix.get(&key[..at]).copied().unwrap_or(0);
             let key_node = self.key_node(chosen, tensor, branch, &key[at..])?;
             let value = self.value(dict, tensor)?;

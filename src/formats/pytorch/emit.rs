@@ -4,14 +4,19 @@
 //! A graph that was read from what torch wrote, and not edited, gives the same bytes. `FRAME` is
 //! not written; memo entries are `BINPUT` and `LONG_BINPUT` whatever the source had.
 
+use std::collections::BTreeSet;
+
 use super::graph::{Graph, NodeId, Span};
 use super::opcode::{self, *};
+use super::weights_only::mentioned;
 
 /// A pickle, and the persistent ids in it.
 pub(super) struct Emission {
     pub(super) bytes: Vec<u8>,
     /// The `BINPERSID` nodes in the order of their first mention.
     pub(super) persistent: Vec<NodeId>,
+    /// Every `module.name` in it.
+    pub(super) globals: BTreeSet<String>,
 }
 
 /// The graph cannot be written within the budget: it is entangled with itself.
@@ -39,7 +44,9 @@ struct Emitter<'a> {
     next: u32,
     memoize: Vec<bool>,
     persistent: Vec<NodeId>,
-    seen_persistent: Vec<bool>,
+    /// Which persistent ids and mentions of classes and functions have been written.
+    seen: Vec<bool>,
+    globals: BTreeSet<String>,
     tasks: Vec<Task>,
 }
 
@@ -55,7 +62,8 @@ pub(super) fn emit(graph: &Graph, max_bytes: usize) -> Result<Emission, Entangle
         next: 0,
         memoize: to_memoize(graph),
         persistent: Vec::new(),
-        seen_persistent: vec![false; graph.len()],
+        seen: vec![false; graph.len()],
+        globals: BTreeSet::new(),
         tasks: vec![Task::Value(graph.root)],
     };
     if graph.protocol >= 2 {
@@ -68,7 +76,7 @@ pub(super) fn emit(graph: &Graph, max_bytes: usize) -> Result<Emission, Entangle
         }
     }
     emitter.out.push(STOP);
-    Ok(Emission { bytes: emitter.out, persistent: emitter.persistent })
+    Ok(Emission { bytes: emitter.out, persistent: emitter.persistent, globals: emitter.globals })
 }
 
 /// Which nodes need a memo entry: those the pickler memoized, and those that are used twice.
@@ -172,9 +180,12 @@ impl Emitter<'_> {
             [] => self.out.push(node.op),
             literal => self.out.extend_from_slice(literal),
         }
-        if node.op == BINPERSID && !self.seen_persistent[place] {
-            self.seen_persistent[place] = true;
-            self.persistent.push(id);
+        if !self.seen[place] {
+            self.seen[place] = true;
+            if node.op == BINPERSID {
+                self.persistent.push(id);
+            }
+            self.globals.extend(mentioned(self.graph, id));
         }
         if self.memoize[place] {
             self.memo[place] = self.next;

@@ -62,6 +62,10 @@ pub(super) struct Graph {
     bytes: Vec<u8>,
     /// Unmemoized small constants, one node each.
     constants: HashMap<[u8; 9], NodeId>,
+    /// How many bytes of joined keys a walk through it may make.
+    pub(super) key_bytes: u64,
+    /// Which opcodes the pickle was read from: not all of them leave a node.
+    opcodes: [bool; 256],
 }
 
 fn index(value: usize) -> Result<u32, Full> {
@@ -79,6 +83,8 @@ impl Graph {
             operands: Vec::new(),
             bytes,
             constants: HashMap::new(),
+            key_bytes: u64::MAX,
+            opcodes: [false; 256],
         }
     }
 
@@ -87,10 +93,25 @@ impl Graph {
         self.nodes.len()
     }
 
+    /// The number of all operands, of nodes and of steps.
+    pub(super) fn uses(&self) -> usize {
+        self.operands.len()
+    }
+
     /// The ids of all nodes, in the order in which they came to be.
     pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
         // Ids are numbers of 32 bits: `push` sees to it.
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeId)
+    }
+
+    /// Notes that the pickle has an opcode.
+    pub(super) fn note_opcode(&mut self, code: u8) {
+        self.opcodes[usize::from(code)] = true;
+    }
+
+    /// The opcodes that the pickle was read from.
+    pub(super) fn opcodes(&self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(|&code| self.opcodes[usize::from(code)])
     }
 
     /// The bytes of all literals.

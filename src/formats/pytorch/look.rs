@@ -14,13 +14,21 @@ const MAX_DEPTH: usize = 8;
 /// How many values are listed; and how many characters one has, beyond which it is described.
 const MAX_VALUES: usize = 2000;
 const MAX_CHARS: usize = 120;
+/// How many bytes the keys of all of them have together: one long key may stand before many.
+const MAX_KEYS: usize = 1 << 20;
 
 /// The keys of the dict under a key of the root dict.
 pub(in crate::formats) fn keys(document: &Document, key: &str) -> Vec<String> {
     let graph = &document.graph;
     let value = graph.is_dict(graph.root).then(|| graph.item(graph.root, key)).flatten();
     let items = value.filter(|&value| graph.is_dict(value)).and_then(|value| items(graph, value));
-    items.unwrap_or_default().into_iter().take(MAX_VALUES).map(|item| item.0).collect()
+    let mut left = MAX_KEYS;
+    let fits = |key: &String| {
+        left = left.saturating_sub(key.len());
+        left > 0
+    };
+    let items = items.unwrap_or_default().into_iter().take(MAX_VALUES);
+    items.map(|item| key_text(graph, item.0)).take_while(fits).collect()
 }
 
 /// The values in the dict or object under a key of the root dict, with the keys that lead to each.
@@ -32,15 +40,17 @@ pub(in crate::formats) fn values(document: &Document, key: &str) -> Vec<Other> {
     let mut open = vec![(String::new(), items.into_iter())];
     // One value may stand under many keys: it is looked at once.
     let mut known: HashMap<NodeId, String> = HashMap::new();
+    let mut left = MAX_KEYS;
     while let Some((prefix, items)) = open.last_mut() {
         let Some((name, value)) = items.next() else {
             open.pop();
             continue;
         };
-        if values.len() >= MAX_VALUES {
+        let path = format!("{prefix}{}", key_text(graph, name));
+        left = left.saturating_sub(path.len());
+        if values.len() >= MAX_VALUES || left == 0 {
             break;
         }
-        let path = format!("{prefix}{name}");
         let value = inner(graph, value);
         let inside = if open.len() < MAX_DEPTH { self::items(graph, value) } else { None };
         match inside.filter(|items| !items.is_empty()) {
@@ -92,7 +102,7 @@ fn inner(graph: &Graph, value: NodeId) -> NodeId {
 }
 
 /// The items of a dict, of an instance of a subclass of it, or the attributes of a namespace.
-fn items(graph: &Graph, value: NodeId) -> Option<Vec<(String, NodeId)>> {
+fn items(graph: &Graph, value: NodeId) -> Option<Vec<(NodeId, NodeId)>> {
     let value = inner(graph, value);
     let is_mapping =
         graph.is_dict(value) || graph.steps(value).any(|step| matches!(step.op, SETITEM | SETITEMS));
@@ -101,8 +111,11 @@ fn items(graph: &Graph, value: NodeId) -> Option<Vec<(String, NodeId)>> {
         true => value,
         false => attributes(graph, value).filter(|_| is_namespace())?,
     };
-    let key = |key| graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned());
-    Some(graph.items(dict).into_iter().map(|item| (key(item.0), item.1)).collect())
+    Some(graph.items(dict))
+}
+
+fn key_text(graph: &Graph, key: NodeId) -> String {
+    graph.text(key).map_or_else(|| describe(graph, key), |text| text.into_owned())
 }
 
 /// A value as Python writes it, where it is plain and short; else what it is.

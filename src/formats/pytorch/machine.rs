@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::graph::{Full, Graph, NodeId, Span};
 use super::opcode::{self, *};
+use crate::formats::Limit;
 
 /// What is wrong with a pickle, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
         };
         let Some(code) = code else { return Err(error("the pickle ends without STOP".to_owned())) };
         machine.position += 1;
+        machine.graph.note_opcode(code);
         match machine.run(code) {
             Ok(false) => {}
             Ok(true) => {
@@ -81,10 +83,15 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
             }
             Err(what) => return Err(error(what)),
         }
-        if machine.graph.len() > max_nodes {
-            return Err(error(format!("the pickle holds more than {max_nodes} values")));
+        // Copies of values on the stack take room as values do.
+        if machine.graph.len().max(machine.stack.len()).max(machine.marks.len()) > max_nodes {
+            return Err(error(too_many(max_nodes)));
         }
     }
+}
+
+fn too_many(max_nodes: usize) -> String {
+    format!("the pickle holds more than {max_nodes} values; {} allows more", Limit::PickleValues)
 }
 
 impl From<Full> for String {
@@ -316,7 +323,7 @@ impl Machine {
             self.memo.push(node);
         } else {
             if self.sparse_memo.len() >= self.max_nodes {
-                return Err("the memo holds too many values".to_owned());
+                return Err(too_many(self.max_nodes));
             }
             self.sparse_memo.insert(index, node);
         }

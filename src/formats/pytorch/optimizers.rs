@@ -1,6 +1,8 @@
 //! Optimizer state in the graph of a torch file: found, and written again.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
 
 use indexmap::IndexMap;
 
@@ -8,6 +10,7 @@ use super::build::{Builder, NewTensor};
 use super::dicts;
 use super::edit::{Bytes, NewStorage};
 use super::graph::{Full, Graph, NodeId};
+use super::joined::{JoinedKeys, TooLong};
 use super::opcode::*;
 use crate::formats::optimizer::{OutputOptimizer, OutputParam, OutputState, ParamId};
 use crate::formats::{FormatError, Produce};
@@ -63,8 +66,14 @@ pub(super) struct ValueNodes {
 }
 
 /// The optimizers of a file, wherever they lie: their form tells them.
-pub(super) fn find(graph: &Graph) -> Vec<Nodes> {
+///
+/// # Errors
+/// Where the keys that lead to them are too long, or optimizers share more than any that torch has written.
+pub(super) fn find(graph: &Graph) -> Result<Vec<Nodes>, Unlistable> {
     let mut found = Vec::new();
+    let mut joined = JoinedKeys::of(graph);
+    // torch gives each optimizer lists and dicts of its own: all together have no more elements than the file.
+    let mut left = graph.uses().saturating_mul(4).saturating_add(1000);
     let mut seen = HashSet::from([graph.root]);
     let mut pending = VecDeque::from([(Vec::new(), graph.root)]);
     while let Some((path, holder)) = pending.pop_front() {
@@ -72,26 +81,57 @@ pub(super) fn find(graph: &Graph) -> Vec<Nodes> {
             if !seen.insert(own) {
                 continue;
             }
-            let path: Vec<String> = [path.as_slice(), &[segment]].concat();
-            if let Some(nodes) = read(graph, holder, own, &path) {
+            joined
+                .take(path.iter().map(String::len).sum::<usize>() + segment.len())
+                .map_err(Unlistable::Keys)?;
+            let path: Vec<String> = [path.as_slice(), &[segment.into_owned()]].concat();
+            if let Some(nodes) = read(graph, (holder, own), &path, &mut left)? {
                 found.push(nodes);
             } else if path.len() < dicts::MAX_DEPTH {
                 pending.push_back((path, own));
             }
         }
     }
-    found
+    Ok(found)
+}
+
+/// Why the optimizers of a file are not listed.
+#[derive(Debug)]
+pub(super) enum Unlistable {
+    Keys(TooLong),
+    /// Many hold one long list, or one large dict.
+    Shared,
+}
+
+impl Unlistable {
+    /// The error of the file.
+    pub(super) fn in_file(self, file: &Path) -> FormatError {
+        match self {
+            Unlistable::Keys(error) => error.in_file(file),
+            Unlistable::Shared => FormatError::NotTorch {
+                path: file.to_owned(),
+                what: "its optimizers share lists or dicts, which those that torch writes do not".to_owned(),
+            },
+        }
+    }
+}
+
+/// Counts elements that are about to be listed.
+fn count(elements: usize, left: &mut usize) -> Result<(), Unlistable> {
+    *left = left.checked_sub(elements).ok_or(Unlistable::Shared)?;
+    Ok(())
 }
 
 /// The dicts and lists that a dict holds under text keys, or a list.
-fn children(graph: &Graph, holder: NodeId) -> Vec<(String, NodeId)> {
-    let mut children: Vec<(String, NodeId)> = match elements(graph, holder) {
+fn children(graph: &Graph, holder: NodeId) -> Vec<(Cow<'_, str>, NodeId)> {
+    let mut children: Vec<(Cow<'_, str>, NodeId)> = match elements(graph, holder) {
         Some(elements) => {
-            elements.into_iter().enumerate().map(|(index, value)| (index.to_string(), value)).collect()
+            let elements = elements.into_iter().enumerate();
+            elements.map(|(index, value)| (index.to_string().into(), value)).collect()
         }
         None if graph.is_dict(holder) => {
             let items = graph.items(holder).into_iter();
-            items.filter_map(|(key, value)| Some((graph.text(key)?.into_owned(), value))).collect()
+            items.filter_map(|(key, value)| Some((graph.text(key)?, value))).collect()
         }
         None => Vec::new(),
     };
@@ -100,40 +140,63 @@ fn children(graph: &Graph, holder: NodeId) -> Vec<(String, NodeId)> {
 }
 
 /// The optimizer that a node is, where it has the form of one.
-fn read(graph: &Graph, holder: NodeId, own: NodeId, path: &[String]) -> Option<Nodes> {
+fn read(
+    graph: &Graph,
+    (holder, own): (NodeId, NodeId),
+    path: &[String],
+    left: &mut usize,
+) -> Result<Option<Nodes>, Unlistable> {
     if !graph.is_dict(own) {
-        return None;
+        return Ok(None);
     }
     let Some(state) = graph.item(own, "state").filter(|&state| graph.is_dict(state)) else {
-        return read_flat(graph, holder, own, path);
+        return Ok(read_flat(graph, holder, own, path));
     };
-    let groups = elements(graph, graph.item(own, "param_groups")?)?;
-    let groups = groups.into_iter().map(|group| {
-        let params = graph.is_dict(group).then(|| graph.item(group, "params"))??;
-        let ids =
-            elements(graph, params)?.into_iter().map(|id| param_id(graph, id)).collect::<Option<_>>()?;
-        let names = graph.item(group, "param_names").filter(|&names| elements(graph, names).is_some());
-        let texts = names.and_then(|names| {
-            let names = elements(graph, names)?.into_iter();
-            names.map(|name| Some(graph.text(name)?.into_owned())).collect::<Option<Vec<String>>>()
-        });
-        Some(GroupNodes { params: Some(params), names, ids, param_names: texts, options: Vec::new() })
-    });
-    let groups = groups.collect::<Option<Vec<GroupNodes>>>()?;
+    let Some(group_nodes) = graph.item(own, "param_groups").and_then(|groups| elements(graph, groups)) else {
+        return Ok(None);
+    };
+    let mut groups = Vec::with_capacity(group_nodes.len());
+    for node in group_nodes {
+        let Some(group) = group(graph, node, left)? else { return Ok(None) };
+        groups.push(group);
+    }
+    let numbers: HashSet<ParamId> = groups.iter().flat_map(|group| group.ids.iter().cloned()).collect();
     let mut states = IndexMap::new();
     for (key, value) in graph.items(state) {
-        if !graph.is_dict(value) {
-            return None;
-        }
-        let values = graph.items(value).into_iter();
+        let (true, Some(id)) = (graph.is_dict(value), param_id(graph, key)) else { return Ok(None) };
+        let values = graph.items(value);
+        count(values.len(), left)?;
         let name = |key| graph.text(key).map(|name| name.into_owned()).unwrap_or_default();
-        let values = values.map(|(key, value)| ValueNodes { name: name(key), key, value }).collect();
-        let id = param_id(graph, key)?;
-        let number = numbered(&id, &groups).filter(|number| !states.contains_key(number));
+        let values =
+            values.into_iter().map(|(key, value)| ValueNodes { name: name(key), key, value }).collect();
+        let number = numbered(&id, &numbers).filter(|number| !states.contains_key(number));
         states.insert(number.unwrap_or(id), StateNodes { own: Some(value), values });
     }
     let form = Form::Nested { state };
-    Some(Nodes { path: path.to_vec(), holder, own, form, groups, states })
+    Ok(Some(Nodes { path: path.to_vec(), holder, own, form, groups, states }))
+}
+
+/// The group that a node is, where it has the form of one.
+fn group(graph: &Graph, group: NodeId, left: &mut usize) -> Result<Option<GroupNodes>, Unlistable> {
+    let items = if graph.is_dict(group) { graph.items(group) } else { Vec::new() };
+    count(items.len(), left)?;
+    let item = |name: &str| {
+        let found = items.iter().rev().find(|item| graph.text(item.0).is_some_and(|text| text == name));
+        found.map(|item| item.1)
+    };
+    let Some((params, ids)) = item("params").and_then(|params| Some((params, elements(graph, params)?)))
+    else {
+        return Ok(None);
+    };
+    count(ids.len(), left)?;
+    let Some(ids) = ids.into_iter().map(|id| param_id(graph, id)).collect() else { return Ok(None) };
+    let names = item("param_names").and_then(|names| Some((names, elements(graph, names)?)));
+    count(names.as_ref().map_or(0, |(_, names)| names.len()), left)?;
+    let texts = names.as_ref().and_then(|(_, names)| {
+        names.iter().map(|&name| Some(graph.text(name)?.into_owned())).collect::<Option<Vec<String>>>()
+    });
+    let names = names.map(|names| names.0);
+    Ok(Some(GroupNodes { params: Some(params), names, ids, param_names: texts, options: Vec::new() }))
 }
 
 /// The same where all lies side by side. Parameters of equal options are a group: of what they were handed over
@@ -189,10 +252,10 @@ fn param_id(graph: &Graph, id: NodeId) -> Option<ParamId> {
 
 /// The number that a text of digits stands for, where the groups have it: what torch makes of a distributed
 /// checkpoint (`dcp_to_torch`) has the texts of numbers as keys of the state, and the numbers in the groups.
-fn numbered(id: &ParamId, groups: &[GroupNodes]) -> Option<ParamId> {
+fn numbered(id: &ParamId, known: &HashSet<ParamId>) -> Option<ParamId> {
     let ParamId::Name(name) = id else { return None };
     let number = ParamId::Number(name.parse().ok().filter(|number: &i64| number.to_string() == *name)?);
-    groups.iter().any(|group| group.ids.contains(&number)).then_some(number)
+    known.contains(&number).then_some(number)
 }
 
 /// The elements of a list or a tuple.

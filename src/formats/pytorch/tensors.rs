@@ -6,7 +6,7 @@
 
 use super::graph::{Graph, NodeId};
 use super::opcode::BINPERSID;
-use crate::tensor::{Dtype, contiguous_strides, numel};
+use crate::tensor::{Dtype, MAX_DIMS, contiguous_strides, numel};
 
 /// The typed storage classes and their dtypes.
 const STORAGES: &[(&str, Dtype)] = &[
@@ -264,7 +264,14 @@ fn rebuild(
         let number = |&id: &NodeId| graph.int(id).and_then(|number| u64::try_from(number).ok());
         list.iter().map(number).collect::<Option<_>>().ok_or_else(|| format!("has an invalid {what}"))
     };
+    // One list of dims may be that of many tensors.
+    if size(graph, shape).is_some_and(|dims| dims.len() > MAX_DIMS) {
+        return Err(format!("has more than {MAX_DIMS} dims"));
+    }
     let shape = numbers(shape, "shape")?;
+    if let Some(strides) = size(graph, stride).filter(|strides| strides.len() != shape.len()) {
+        return Err(format!("has {} dims but {} strides", shape.len(), strides.len()));
+    }
     let strides = numbers(stride, "stride")?;
     let offset =
         graph.int(offset).and_then(|offset| u64::try_from(offset).ok()).ok_or("has an invalid offset")?;
@@ -290,9 +297,6 @@ pub(super) fn size(graph: &Graph, id: NodeId) -> Option<&[NodeId]> {
 
 /// Checks that every element that shape and strides reach lies inside the storage.
 fn check_reach(plain: &Plain, storage_bytes: Option<u64>) -> Result<(), String> {
-    if plain.shape.len() != plain.strides.len() {
-        return Err(format!("has {} dims but {} strides", plain.shape.len(), plain.strides.len()));
-    }
     let itemsize = plain.dtype.bytes().ok_or("has elements without a size in bytes")?;
     let count = numel(&plain.shape).filter(|&count| count <= i64::MAX.unsigned_abs());
     let count = count.ok_or("has a shape whose product overflows")?;

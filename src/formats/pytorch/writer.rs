@@ -1,6 +1,6 @@
 //! Writes torch files: the pickle, then every storage once, in torch's own order and layout.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use indexmap::IndexMap;
@@ -60,7 +60,7 @@ fn write_again(
     let mut archive = Copies::new(out, &layout.root_folder);
     for name in &layout.records {
         if name == "data.pkl" {
-            archive.writer.record(name, &emission.bytes)?;
+            archive.pickle(&emission)?;
         } else if let Some(record) = layout.side_records.get(name) {
             archive.copy(name, document, name, record)?;
         } else if let Some(storage) = name.strip_prefix("data/").and_then(|key| document.storages.get(key)) {
@@ -74,6 +74,8 @@ fn write_again(
 struct Copies<'o, 'f, 'd> {
     writer: ArchiveWriter<'o, 'f>,
     copied: Vec<Copied<'d>>,
+    /// The names that its pickle mentions.
+    globals: BTreeSet<String>,
 }
 
 /// A record that is taken over.
@@ -87,7 +89,13 @@ struct Copied<'d> {
 
 impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
     fn new(out: &'o mut OutputFile<'f>, root: &str) -> Self {
-        Copies { writer: ArchiveWriter::new(out, root), copied: Vec::new() }
+        Copies { writer: ArchiveWriter::new(out, root), copied: Vec::new(), globals: BTreeSet::new() }
+    }
+
+    /// Lays out the pickle.
+    fn pickle(&mut self, emission: &Emission) -> Result<(), FormatError> {
+        self.globals.clone_from(&emission.globals);
+        self.writer.record("data.pkl", &emission.bytes)
     }
 
     /// Lays out a record of the source under a name of the output.
@@ -117,7 +125,7 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
             document.compare(&name, record, sums.get(sum.0).copied().unwrap_or_default())?;
             verified.insert(std::ptr::from_ref(record));
         }
-        Ok(Body { bytes, moved, verified })
+        Ok(Body { bytes, moved, verified, globals: self.globals })
     }
 }
 
@@ -185,7 +193,7 @@ fn write_changed<'a>(
     let root = source.map_or_else(|| root_folder(path), |(_, layout)| layout.root_folder.clone());
     let has = |name: &str| source.is_none_or(|(_, layout)| layout.side_records.contains_key(name));
     let mut archive = Copies::new(out, &root);
-    archive.writer.record("data.pkl", &emission.bytes)?;
+    archive.pickle(emission)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
     let own: [(&str, &[u8]); 3] =
         [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];

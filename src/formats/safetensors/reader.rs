@@ -9,10 +9,10 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 use super::from_crate;
-use crate::formats::checkpoint::{Checkpoint, Entry, EntryData, Format, Limits, StateDict};
+use crate::formats::checkpoint::{Checkpoint, Entry, EntryData, Format, StateDict};
 use crate::formats::texts::Texts;
-use crate::formats::{Extent, FormatError, SourceFile, Storage, StoredTensor};
-use crate::tensor::{TensorSpec, contiguous_strides};
+use crate::formats::{Extent, FormatError, Limit, Limits, SourceFile, Storage, StoredTensor};
+use crate::tensor::{MAX_DIMS, TensorSpec, contiguous_strides};
 
 /// Reads the header of a safetensors file, and no tensor bytes.
 ///
@@ -27,13 +27,14 @@ pub(in crate::formats) fn open(file: &Arc<SourceFile>, limits: &Limits) -> Resul
     let mut length = [0; 8];
     file.read_at(&mut length, 0)?;
     let length = u64::from_le_bytes(length);
-    if length > limits.header_bytes {
-        let limit = limits.header_bytes;
+    let limit = limits.get(Limit::HeaderBytes);
+    if length > limit {
         return Err(FormatError::TooLarge {
             path: path.to_owned(),
             what: "the header".to_owned(),
             size: length,
             limit,
+            raise: Some(Limit::HeaderBytes),
         });
     }
     if length > file.len() - 8 {
@@ -100,6 +101,9 @@ fn validate(tensors: &IndexMap<String, TensorInfo>) -> Result<u64, String> {
         }
         if from < end {
             return Err(format!("`{key}` overlaps the tensor before it"));
+        }
+        if info.shape.len() > MAX_DIMS {
+            return Err(format!("`{key}` has {} dims, more than {MAX_DIMS}", info.shape.len()));
         }
         let shape: Vec<u64> = info.shape.iter().map(|&dim| dim as u64).collect();
         let nbytes = from_crate(info.dtype).and_then(|dtype| TensorSpec::new(dtype, shape).nbytes());

@@ -1,6 +1,6 @@
 //! Lays out and writes a file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use super::{MAX_HEADER, to_crate};
@@ -62,6 +62,7 @@ pub(in crate::formats) fn write<'a>(
     if header.len() as u64 > MAX_HEADER {
         let (size, limit) = (header.len() as u64, MAX_HEADER);
         return Err(FormatError::TooLarge {
+            raise: None,
             path: path.to_owned(),
             what: "the header".to_owned(),
             size,
@@ -82,7 +83,7 @@ pub(in crate::formats) fn write<'a>(
         }
     }
     let (moved, _) = out.fill()?;
-    Ok(Body { bytes: out.position(), moved, verified: HashSet::new() })
+    Ok(Body { bytes: out.position(), moved, verified: HashSet::new(), globals: BTreeSet::new() })
 }
 
 /// Pads the header so that the first tensor lies in its page as it does in the source: where all follow, file

@@ -58,7 +58,7 @@ pub fn fill_shards(
         }
     }
     if lacking.is_empty() {
-        return Ok(Staged::placed(Written { files, moved: Moved::default() }));
+        return Ok(Staged::placed(Written { files, moved: Moved::default(), globals: None }));
     }
     // What the single run does once is shared out: each storage of the source is checked by the part that
     // has the shard of its number. The last shard waits for that, so that a part that is whole has done it.
@@ -87,7 +87,7 @@ pub fn fill_shards(
     })?;
     waiting.map_or(Ok(()), place)?;
     files.sort_by(|first, second| first.path.cmp(&second.path));
-    Ok(Staged::placed(Written { files, moved }))
+    Ok(Staged::placed(Written { files, moved, globals: None }))
 }
 
 /// Refuses a folder with files of a checkpoint that parts of such a run do not write.

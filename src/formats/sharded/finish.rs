@@ -92,7 +92,7 @@ pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
     file.commit(&Placement { replace: Replace::Never, sync })?;
     receipts.remove()?;
     files.push(WrittenFile { path: index_path, bytes: text.len() as u64 });
-    Ok(Finished::Now { written: Written { files, moved: Moved::default() }, tensors })
+    Ok(Finished::Now { written: Written { files, moved: Moved::default(), globals: None }, tensors })
 }
 
 fn shards_of(checkpoint: &Checkpoint) -> usize {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::ShardProblem;
 use crate::formats::texts::Texts;
-use crate::formats::{FormatError, Limits, SourceFile};
+use crate::formats::{FormatError, Limit, Limits, SourceFile};
 
 /// What a sharded checkpoint's index says besides the place of each key.
 #[derive(Clone, Debug)]
@@ -43,12 +43,14 @@ impl Index {
         }
         let file = SourceFile::open(path)?;
         // It has a line for each key, as the header of a safetensors file has.
-        if file.len() > limits.header_bytes {
+        let limit = limits.get(Limit::HeaderBytes);
+        if file.len() > limit {
             return Err(FormatError::TooLarge {
                 path: path.to_owned(),
                 what: "the index".to_owned(),
                 size: file.len(),
-                limit: limits.header_bytes,
+                limit,
+                raise: Some(Limit::HeaderBytes),
             });
         }
         if file.is_empty() {

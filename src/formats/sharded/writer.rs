@@ -1,6 +1,6 @@
 //! Writes the shards of an output and their index, beside the place that they are meant for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn stage_shards(
     let layout = Layout::new(output, names, max)?;
     let staged = StagedShards::new(names, layout.names.iter().cloned())?;
     let mut files = Vec::with_capacity(staged.shards().len() + 1);
-    let (mut moved, mut verified) = (Moved::default(), HashSet::new());
+    let (mut moved, mut verified, mut globals) = (Moved::default(), HashSet::new(), BTreeSet::new());
     for (number, name) in staged.shards().iter().enumerate() {
         let path = names.path(name);
         let io = |source| FormatError::io(&path, "write", source);
@@ -54,6 +54,7 @@ pub fn stage_shards(
         }
         moved += body.moved;
         verified.extend(body.verified);
+        globals.extend(body.globals);
         files.push(WrittenFile { path, bytes: body.bytes });
     }
     verify_storages(output.source, &index_path, |_, storage| {
@@ -74,7 +75,7 @@ pub fn stage_shards(
     write(INDEX, &index)?;
     write(INTERIM_INDEX, &index.renamed(|shard| staged.interim(shard)))?;
     files.push(WrittenFile { path: index_path.clone(), bytes: index.text().len() as u64 });
-    Ok(Staged::shards(staged, Written { files, moved }))
+    Ok(Staged::shards(staged, Written { files, moved, globals: Some(globals) }))
 }
 
 /// Which tensors of an output go into which shard; equal outputs are laid out equally, wherever that is done.

@@ -34,8 +34,10 @@ fn a_file_is_summed_up() {
     std::fs::write(&path, safetensors(&tensors)).unwrap();
     let mut checkpoint = formats::open(&path, &[], &Limits::default()).unwrap();
     checkpoint.path = "model.safetensors".into();
-    checkpoint.globals =
-        vec!["os.system".to_owned(), "torch.FloatStorage".to_owned(), "models.Net".to_owned()];
+    let names = ["models.Net", "os.system", "torch.FloatStorage"].map(str::to_owned);
+    checkpoint.globals = names.clone().into();
+    checkpoint.refused.globals = names.into_iter().take(2).collect();
+    checkpoint.refused.uses.insert("the opcode NEWOBJ_EX".to_owned());
     let inspected = Inspected::new(&checkpoint, 12_345_678);
     insta::assert_snapshot!(inspected.to_text(false), @r##"
 model.safetensors
@@ -63,13 +65,20 @@ metadata
   note    \u{1b}[2J
 
 classes and functions beyond torch's weights_only allow-list (named in the file, not executed)
-  os.system   can reach files, commands or code
   models.Net
+  os.system   can reach files, commands or code
+
+what else torch's weights_only does not load
+  the opcode NEWOBJ_EX
 "##);
     assert!(inspected.to_text(true).contains("\n  model.layers.11.norm.weight    f32 [64]\n"));
     assert_eq!(inspected.to_json(true)["keys"][0]["key"], "model.embed.weight");
     assert_eq!(
         inspected.to_json(false)["globals_not_allowed"],
-        serde_json::json!(["os.system", "models.Net"])
+        serde_json::json!(["models.Net", "os.system"])
+    );
+    assert_eq!(
+        inspected.to_json(false)["refused_by_weights_only"],
+        serde_json::json!(["the global models.Net", "the global os.system", "the opcode NEWOBJ_EX"])
     );
 }

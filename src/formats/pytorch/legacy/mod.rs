@@ -15,11 +15,12 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::document::Contents;
+use super::document::{Contents, pickle_limit, read_pickle};
 use super::graph::{Graph, NodeId};
 use super::machine;
 use super::opcode::{BINPERSID, LONG, LONG1};
 use super::tensors::{self, StorageId};
+use super::weights_only::{self, Persistent, mentions};
 use crate::formats::{Extent, Foreign, FormatError, Limits, Origin, SourceFile, Storage};
 
 /// The magic number 0x1950a86a20f9469cfc6c, as the pickle of protocol 2 and later has it.
@@ -70,12 +71,20 @@ pub(super) fn read(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, 
         None => return Err(reader.wrong("does not say in which order the bytes of its numbers stand")),
     }
     let mut graph = reader.pickle("the object")?;
+    let mut globals = mentions(&graph);
+    let mut refused = weights_only::refused(&graph, Persistent::Storages);
     translate::translate(&mut graph).map_err(|what| reader.wrong(&what))?;
     let keys = reader.pickle("the list of storages")?;
+    // What only these say is in no output: it has to be told.
+    for pickle in [&magic, &version, &machine, &keys] {
+        globals.extend(mentions(pickle));
+        refused.extend(weights_only::refused(pickle, Persistent::None));
+    }
     let keys = storage_keys(&keys).ok_or_else(|| reader.wrong("has no list of the keys of its storages"))?;
     let ids = storage_ids(&graph).map_err(|what| reader.wrong(&what))?;
     let storages = reader.storages(&keys, &ids)?;
-    Ok(Contents { graph, storages, archive: None, origin: Origin { legacy: true, ..Origin::default() } })
+    let origin = Origin { legacy: true, ..Origin::default() };
+    Ok(Contents { graph, storages, archive: None, origin, globals, refused })
 }
 
 /// The keys in the last pickle, which is a list of texts.
@@ -132,7 +141,7 @@ impl Reader<'_> {
             offset: error.offset,
             what: error.what,
         };
-        let limit = self.limits.pickle_bytes.min(u64::from(u32::MAX) / 2);
+        let (limit, raise) = pickle_limit(self.limits);
         let len = scan::pickle_len(self.file, start, limit)?;
         let len = match len {
             scan::Scanned::Whole(len) => len,
@@ -143,13 +152,13 @@ impl Reader<'_> {
             scan::Scanned::TooLong => {
                 let path = self.path().to_owned();
                 let size = self.file.len() - start;
-                return Err(FormatError::TooLarge { path, what: part.to_owned(), size, limit });
+                return Err(FormatError::TooLarge { path, what: part.to_owned(), size, limit, raise });
             }
         };
         // At most the limit, and no more than the file has.
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         self.file.read_at(&mut bytes, start)?;
-        let graph = machine::read(bytes, self.limits.pickle_nodes).map_err(error)?;
+        let graph = read_pickle(bytes, len, self.limits).map_err(error)?;
         self.position = start.saturating_add(len);
         Ok(graph)
     }

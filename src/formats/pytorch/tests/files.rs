@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::super::archive_writer::ArchiveWriter;
 use crate::formats::output::OutputFile;
 use crate::formats::{
-    Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict, OutputTensor, Placement,
-    Produce, Progress, ReadElements, Replace, open, write,
+    Checkpoint, Content, EntryData, Format, FormatError, Limit, Limits, Output, OutputDict, OutputTensor,
+    Placement, Produce, Progress, ReadElements, Replace, open, write,
 };
 use crate::tensor::{Dtype, TensorSpec};
 
@@ -80,6 +80,12 @@ pub(super) fn dict(items: &[(&str, Vec<u8>)]) -> Vec<u8> {
 
 pub(super) fn pickle(root: Vec<u8>) -> Vec<u8> {
     [b"\x80\x02".to_vec(), root, b".".to_vec()].concat()
+}
+
+pub(super) fn limited(limit: Limit, most: u64) -> Limits {
+    let mut limits = Limits::default();
+    limits.set(limit, most);
+    limits
 }
 
 pub(super) fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -444,7 +450,7 @@ fn compressed_and_odd_archives() {
         again.verify().unwrap();
         assert_eq!(again.main_dict().entries[0].spec.to_string(), "f32 [4]");
     }
-    let tight = Limits { inflated_bytes: 3, ..Limits::default() };
+    let tight = limited(Limit::InflatedBytes, 3);
     make(&path, &good, zip::CompressionMethod::Deflated);
     assert_eq!(open(&path, &[], &tight).unwrap_err().code(), "too-large");
     for (names, code) in [

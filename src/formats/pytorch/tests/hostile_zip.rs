@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::files::{FORCE, FOUR, folder, kept, output, read};
 use super::zip_bytes::{Archive, Entry, le16, le32, put};
-use crate::formats::{FormatError, Limits, open, write};
+use crate::formats::{FormatError, Limit, Limits, open, write};
 
 /// Asserts that reading is refused with this code and these words; where an entry is at fault, with its name.
 #[track_caller]
@@ -213,7 +213,8 @@ fn what_would_inflate_to_too_much() {
     // It says so: refused for its size, or where no deflated bytes could hold as much.
     let (_folder, path) = folder();
     std::fs::write(&path, Archive::of(Entry::deflated("a/data/0", FOUR)).bytes()).unwrap();
-    let tight = Limits { inflated_bytes: 15, ..Limits::default() };
+    let mut tight = Limits::default();
+    tight.set(Limit::InflatedBytes, 15);
     refusal(&open(&path, &[], &tight).unwrap_err(), "too-large", &["16 bytes"]);
     let entry = Entry::deflated("a/data/0", FOUR).both(22, &le32(1 << 30));
     refused(&Archive::of(entry).bytes(), "bad-record", &["`a/data/0` should inflate to 1073741824 bytes"]);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::files::{FORCE, FOUR, dict, folder, int, kept, keys, output, pickle, read, text, tuple};
-use crate::formats::{Limits, open, write};
+use super::files::{FORCE, FOUR, dict, folder, int, kept, keys, limited, output, pickle, read, text, tuple};
+use crate::formats::{Limit, open, write};
 
 const MAGIC: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
 
@@ -114,7 +114,7 @@ fn lengths_that_a_file_lies_about_cost_nothing() {
         let error = read(&path).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
-    let limits = Limits { pickle_bytes: 100, ..Limits::default() };
+    let limits = limited(Limit::PickleBytes, 100);
     let long = pickle([b"V".to_vec(), vec![b'x'; 200_000], b"\n".to_vec()].concat());
     file(&path, &long, &[]);
     assert_eq!(open(&path, &[], &limits).unwrap_err().code(), "too-large");

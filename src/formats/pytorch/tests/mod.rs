@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod beside;
+mod budgets;
 mod distributed;
 mod files;
 mod hostile_zip;
