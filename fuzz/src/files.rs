@@ -9,10 +9,14 @@ use ckpt_migrate::formats::{
 };
 use ckpt_migrate::keyset::KeySet;
 
-/// A folder in memory, where there is one; several processes fuzz at a time.
+/// A folder of this process alone, which `fuzz/run` takes away; in memory, where there is some.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let parent = match std::env::var_os("MIGRATE_FUZZ_FOLDER") {
+        Some(folder) => PathBuf::from(folder),
+        None if memory.is_dir() => memory,
+        None => std::env::temp_dir(),
+    };
     let folder = parent.join(format!("migrate-fuzz-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     folder
