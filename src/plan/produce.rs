@@ -35,6 +35,12 @@ pub(super) struct Gathered {
     pub matched: usize,
 }
 
+/// What gave a name first: the first of the keys that it was made of, and the clause.
+struct Named {
+    parent: Option<EntryId>,
+    span: Span,
+}
+
 impl Planner<'_> {
     /// Checks that the products' names are free, and does what the statement does.
     pub(super) fn finish(&mut self, statement: &Statement, mut gathered: Gathered) {
@@ -49,44 +55,43 @@ impl Planner<'_> {
         removed.sort_unstable();
         removed.dedup();
         let number = self.applied.len();
-        let mut names: HashMap<Key, usize> = HashMap::default();
         let count = gathered.products.len();
+        let mut names: HashMap<Key, Named> = HashMap::default();
         let mut moves = Vec::with_capacity(count);
         let mut added: Vec<(Entry, Option<EntryId>)> = Vec::with_capacity(count);
-        let mut products = Vec::with_capacity(count);
-        for mut product in std::mem::take(&mut gathered.products) {
-            if let Some(&first) = names.get(&*product.key) {
-                let problem = self.two_to_one(statement, &products, first, &product);
+        let tells_dropped = matches!(statement.verb.flow, Flow::Remove | Flow::Keep);
+        let mut used: HashSet<EntryId> = HashSet::default();
+        for product in gathered.products {
+            if let Some(first) = names.get(&*product.key) {
+                let problem = self.two_to_one(statement, first, &product);
                 self.problems.push(problem);
                 continue;
             }
             let key = Key::from(product.key.as_str());
-            names.insert(key.clone(), products.len());
+            let place = product.parents.first().copied();
+            names.insert(key.clone(), Named { parent: place, span: product.span });
+            if tells_dropped {
+                used.extend(product.parents.iter().copied());
+            }
             let holder =
                 self.state.find(&product.key).filter(|holder| removed.binary_search(holder).is_err());
             if let Some(holder) = holder {
                 let problem = self.occupied(&product, holder);
                 self.problems.push(problem);
-                products.push(product);
                 continue;
             }
-            let from = product.parents.iter().map(|&id| self.state.entry(id).key.clone()).collect();
+            let Product { expr, parents, options, chosen, .. } = product;
             moves.push(Move {
-                from,
+                from: parents.iter().map(|&id| self.state.entry(id).key.clone()).collect(),
                 to: key.clone(),
-                expr: product.expr,
-                operands: product.parents.iter().map(|&id| self.state.entry(id).expr).collect(),
-                options: std::mem::take(&mut product.options),
-                chosen: std::mem::take(&mut product.chosen),
+                expr,
+                operands: parents.iter().map(|&id| self.state.entry(id).expr).collect(),
+                options,
+                chosen,
             });
-            let place = product.parents.first().copied();
-            let (expr, parents) = (product.expr, product.parents.clone());
             added.push((Entry { key, expr, parents, statement: Some(number) }, place));
-            products.push(product);
         }
-        let dropped = if matches!(statement.verb.flow, Flow::Remove | Flow::Keep) {
-            let used: HashSet<EntryId> =
-                products.iter().flat_map(|product| product.parents.iter().copied()).collect();
+        let dropped = if tells_dropped {
             let gone = gathered.removed.iter().filter(|id| !used.contains(id));
             gone.map(|&id| self.state.entry(id).key.clone()).collect()
         } else {
@@ -103,25 +108,16 @@ impl Planner<'_> {
         self.state.apply(Change { removed, added });
     }
 
-    fn two_to_one(
-        &self,
-        statement: &Statement,
-        products: &[Product],
-        first: usize,
-        second: &Product,
-    ) -> Problem {
-        let from = |product: &Product| {
-            let parent = product.parents.first().map(|&id| self.state.entry(id).key.to_string());
-            parent.unwrap_or_else(|| product.key.clone())
+    fn two_to_one(&self, statement: &Statement, first: &Named, second: &Product) -> Problem {
+        let from = |parent: Option<&EntryId>| {
+            let key = parent.map(|&id| self.state.entry(id).key.to_string());
+            key.unwrap_or_else(|| second.key.clone())
         };
-        let name = second.key.clone();
-        let Some(other) = products.get(first) else {
-            return Problem::new(ProblemKind::EmptyName { key: name }, second.span);
-        };
-        let kind = ProblemKind::TwoToOne { name, first: from(other), second: from(second) };
+        let (name, by_second) = (second.key.clone(), from(second.parents.first()));
+        let kind = ProblemKind::TwoToOne { name, first: from(first.parent.as_ref()), second: by_second };
         let mut problem = Problem::new(kind, second.span);
-        if other.span != second.span {
-            problem = problem.related(other.span, "the first of the two");
+        if first.span != second.span {
+            problem = problem.related(first.span, "the first of the two");
         }
         if matches!(statement.verb.flow, Flow::Each | Flow::Keep) {
             problem =

@@ -115,6 +115,19 @@ fn nothing_on_the_screen_is_more_than_text() {
 }
 
 #[test]
+fn rules_take_in_files_alone() {
+    let folder = folder();
+    let made = std::process::Command::new("mkfifo").arg(folder.path("pipe.rules")).status().unwrap();
+    assert!(made.success());
+    for path in ["/dev/zero", "pipe.rules", "."] {
+        folder.write("include.rules", format!("include \"{path}\"\n"));
+        let ran = folder.run(&["plan", "--rules", "include.rules", "old.safetensors", "--no-target"]);
+        assert_eq!(ran.exit, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("{path}`: it is no file")), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_page_holds_no_markup_of_theirs() {
     let folder = folder();
     let ran =

@@ -1,18 +1,26 @@
 //! Reads torch's zip archives: which records there are and where their bytes lie.
 //!
-//! The zip structure is the `zip` crate's job. It looks for the start of the central directory in a
-//! way that fails for some of torch's files (a root folder of 21 characters), unless it is told
-//! that nothing stands before the archive.
+//! What the headers say is read twice. The own pass (`end`, `directory`, `local`) holds every number against the
+//! others and names the entry that is wrong, which the `zip` crate does not; it leaves no byte of the file unaccounted for,
+//! so that no two readers can see different entries in it. The crate must then see the same, and inflates. It looks
+//! for the start of the directory in a way that fails for some of torch's files (a root folder of 21 characters),
+//! unless it is told that nothing stands before the archive.
 
-use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+mod directory;
+mod end;
+mod fields;
+mod local;
+mod positioned;
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zip::CompressionMethod;
 use zip::read::{ArchiveOffset, Config, ZipArchive};
 
+use self::directory::{Header, wrong};
+use self::positioned::Positioned;
 use super::super::Foreign;
 use super::super::{Extent, FormatError, Limit, Limits, SourceFile};
 
@@ -43,54 +51,10 @@ pub(super) struct Archive {
     by_name: HashMap<String, usize>,
 }
 
-/// Reads a shared file from a position of its own, through a window that survives seeking: the
-/// local headers of small records, one after the other, cost one read for many.
-struct Positioned {
-    file: Arc<SourceFile>,
-    position: u64,
-    window: Vec<u8>,
-    window_at: u64,
-}
-
-const WINDOW: usize = 16 << 10;
-
-impl Read for Positioned {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.len() >= WINDOW {
-            let count = self.file.file().read_at(buffer, self.position)?;
-            self.position += count as u64;
-            return Ok(count);
-        }
-        let inside = |window: &Vec<u8>, at: u64| {
-            let skip = self.position.checked_sub(at).and_then(|skip| usize::try_from(skip).ok())?;
-            window.get(skip..).filter(|rest| !rest.is_empty()).map(<[u8]>::len)
-        };
-        if inside(&self.window, self.window_at).is_none() {
-            self.window.resize(WINDOW, 0);
-            let count = self.file.file().read_at(&mut self.window, self.position)?;
-            self.window.truncate(count);
-            self.window_at = self.position;
-        }
-        let skip = usize::try_from(self.position - self.window_at).unwrap_or(usize::MAX);
-        let rest = self.window.get(skip..).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.position += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Positioned {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let position = match to {
-            SeekFrom::Start(position) => Some(position),
-            SeekFrom::End(step) => self.file.len().checked_add_signed(step),
-            SeekFrom::Current(step) => self.position.checked_add_signed(step),
-        };
-        self.position = position.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        Ok(self.position)
-    }
-}
+const STORED: u16 = 0;
+const DEFLATED: u16 = 8;
+const AES: u16 = 99;
+const ENCRYPTED: u16 = 1 | 1 << 6 | 1 << 13;
 
 impl Archive {
     /// Lists the records of a file and checks that it is an archive as torch writes it: one root
@@ -99,64 +63,48 @@ impl Archive {
     /// # Errors
     /// Where the archive is damaged or is no torch file.
     pub(super) fn open(file: &Arc<SourceFile>) -> Result<Self, FormatError> {
-        let path = file.path();
-        let damaged = |error: zip::result::ZipError| damaged(path, &error);
-        let reader = Positioned { file: file.clone(), position: 0, window: Vec::new(), window_at: 0 };
-        let config = Config { archive_offset: ArchiveOffset::Known(0) };
-        let mut zip = ZipArchive::with_config(config, reader).map_err(damaged)?;
-        zip.validate_header_consistency().map_err(damaged)?;
-
-        let mut records = Vec::new();
-        let mut by_name = HashMap::new();
-        let mut root: Option<String> = None;
-        let mut full_names = HashSet::new();
-        for place in 0..zip.len() {
-            let entry = zip.by_index_raw(place).map_err(damaged)?;
-            let full = String::from_utf8(entry.name_raw().to_vec());
-            let full = full.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
-            let bad = |what: &str| FormatError::Record {
-                path: path.to_owned(),
-                entry: full.clone(),
-                what: what.to_owned(),
+        let mut reader = Positioned::new(file);
+        let (headers, directory_at) = directory::read(&mut reader)?;
+        let starts = local::data_starts(&mut reader, &headers, directory_at)?;
+        let mut records = Vec::with_capacity(headers.len());
+        let mut by_name = HashMap::with_capacity(headers.len());
+        let mut root: Option<&str> = None;
+        for (place, (header, start)) in headers.iter().zip(starts).enumerate() {
+            let bad = |what: &str| Err(wrong(&reader, &header.name, what));
+            let (folder, name) = match place_of(&header.name) {
+                Ok(place) => place,
+                Err(what) => return bad(what),
             };
-            if entry.encrypted() {
-                return Err(bad("is encrypted"));
+            let root = *root.get_or_insert(folder);
+            if folder != root {
+                return bad(&format!("does not lie in the root folder `{root}`"));
             }
-            if full.contains(['\\', '\0', '\u{fffd}'])
-                || full.split('/').any(|part| matches!(part, "" | "." | ".."))
-            {
-                return Err(bad("has a name that does not belong into a torch file"));
+            if header.flags & ENCRYPTED != 0 || header.method == AES {
+                return bad("is encrypted");
             }
-            let Some((folder, name)) = full.split_once('/') else {
-                return Err(bad("does not lie in the root folder that a torch file has"));
-            };
-            match &root {
-                Some(root) if root != folder => {
-                    return Err(bad(&format!("does not lie in the root folder `{root}`")));
+            let stored_at = match header.method {
+                STORED if header.compressed != header.size => {
+                    return bad("is stored as it is but has two sizes");
                 }
-                Some(_) => {}
-                None => root = Some(folder.to_owned()),
-            }
-            if !full_names.insert(full.clone()) {
-                return Err(bad("is there twice"));
-            }
-            let size = entry.size();
-            let stored_at = match entry.compression() {
-                CompressionMethod::Stored if entry.compressed_size() != size => {
-                    return Err(bad("is stored but has two sizes"));
+                STORED => Some(start),
+                DEFLATED if header.size > most_inflated(header.compressed) => {
+                    return bad(&format!(
+                        "should inflate to {} bytes, which its {} bytes cannot hold",
+                        header.size, header.compressed
+                    ));
                 }
-                CompressionMethod::Stored => Some(entry.data_start().ok_or_else(|| bad("has no data"))?),
-                CompressionMethod::Deflated => None,
-                other => return Err(bad(&format!("is compressed with {other}, which torch does not read"))),
+                DEFLATED => None,
+                other => {
+                    return bad(&format!("is compressed by method {other}, which torch does not read"));
+                }
             };
-            if stored_at.is_some_and(|at| at.checked_add(size).is_none_or(|end| end > file.len())) {
-                return Err(bad("reaches beyond the end of the file"));
-            }
             by_name.insert(name.to_owned(), records.len());
-            let (name, crc, packed) = (name.to_owned(), entry.crc32(), entry.compressed_size());
+            let (name, crc, size, packed) = (name.to_owned(), header.crc, header.size, header.compressed);
             records.push(Record { name, crc, size, packed, stored_at, place });
         }
-        let archive = Archive { file: file.clone(), zip, root: root.unwrap_or_default(), records, by_name };
+        let root = root.unwrap_or_default().to_owned();
+        let zip = second_opinion(reader, &headers)?;
+        let archive = Archive { file: file.clone(), zip, root, records, by_name };
         archive.check_torch()?;
         Ok(archive)
     }
@@ -213,7 +161,7 @@ impl Archive {
                 self.file.read_at(&mut bytes, at)?;
                 let found = crc32fast::hash(&bytes);
                 if found != record.crc {
-                    let entry = name.to_owned();
+                    let entry = format!("{}/{name}", self.root);
                     return Err(FormatError::Crc { path, entry, recorded: record.crc, found });
                 }
             }
@@ -255,20 +203,106 @@ impl Archive {
         Ok(Extent { len: file.len(), file, offset: 0 })
     }
 
-    /// Inflates a record, never more than its declared size; the zip crate checks the CRC.
+    /// Inflates a record, never more than its declared size, and checks its CRC.
     fn inflate(&mut self, record: &Record, into: &mut dyn Write) -> Result<(), FormatError> {
         let path = self.file.path().to_owned();
-        let error =
-            |what: String| FormatError::Record { path: path.clone(), entry: record.name.clone(), what };
-        let entry = self.zip.by_index(record.place).map_err(|error| damaged(&path, &error))?;
-        let mut limited = entry.take(record.size.saturating_add(1));
-        let count =
-            io::copy(&mut limited, into).map_err(|source| error(format!("cannot be inflated: {source}")))?;
+        let entry = || format!("{}/{}", self.root, record.name);
+        let error = |what: String| FormatError::Record { path: path.clone(), entry: entry(), what };
+        let mut summed = Summed { into, sum: crc32fast::Hasher::new(), count: 0, refused: None };
+        let inflated = match self.zip.by_index(record.place) {
+            Ok(inflated) => inflated,
+            Err(source) => return Err(error(format!("cannot be inflated: {source}"))),
+        };
+        let copied = io::copy(&mut inflated.take(record.size.saturating_add(1)), &mut summed);
+        if let Some(source) = summed.refused {
+            return Err(FormatError::io(&path, "inflate", source));
+        }
+        let (count, found) = (summed.count, summed.sum.finalize());
+        // The crate ends data whose CRC is another with an error that does not say so to programs.
+        if count == record.size && found != record.crc {
+            return Err(FormatError::Crc { path, entry: entry(), recorded: record.crc, found });
+        }
+        copied.map_err(|source| error(format!("cannot be inflated: {source}")))?;
         if count != record.size {
-            return Err(error(format!("does not inflate to the {} bytes it declares", record.size)));
+            return Err(error(format!("does not inflate to the {} bytes that it declares", record.size)));
         }
         Ok(())
     }
+}
+
+/// Hands on what is written, and tells a writer that refuses from a reader that does.
+struct Summed<'w> {
+    into: &'w mut dyn Write,
+    sum: crc32fast::Hasher,
+    count: u64,
+    refused: Option<io::Error>,
+}
+
+impl Write for Summed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.into.write(bytes) {
+            Ok(count) => {
+                self.sum.update(bytes.get(..count).unwrap_or_default());
+                self.count += count as u64;
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let kind = error.kind();
+                self.refused = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
+/// The root folder and the name below it, of an entry that may be in a torch file: a plain relative path.
+fn place_of(full: &str) -> Result<(&str, &str), &'static str> {
+    const FOREIGN: &str = "has a name that does not belong into a torch file";
+    let plain = |part: &str| !matches!(part, "" | "." | "..");
+    if full.contains(['\\', '\0', '\u{fffd}']) || !full.split('/').all(plain) {
+        return Err(FOREIGN);
+    }
+    let Some((root, name)) = full.split_once('/') else {
+        return Err("does not lie in the root folder that a torch file has");
+    };
+    let is_drive = matches!(root.as_bytes(), [letter, b':'] if letter.is_ascii_alphabetic());
+    if is_drive { Err(FOREIGN) } else { Ok((root, name)) }
+}
+
+/// What deflated bytes can inflate to at most: a run of 258 bytes takes 2 bits.
+fn most_inflated(compressed: u64) -> u64 {
+    compressed.saturating_mul(258 * 8 / 2)
+}
+
+/// Opens the archive by the `zip` crate, which must see the same entries in it.
+fn second_opinion(reader: Positioned, headers: &[Header]) -> Result<ZipArchive<Positioned>, FormatError> {
+    let path = reader.file().path().to_owned();
+    let error = |what: String| FormatError::Zip { path: path.clone(), what };
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let zip = ZipArchive::with_config(config, reader).map_err(|error| damaged(&path, &error))?;
+    if zip.len() != headers.len() {
+        return Err(error(format!("it has {} entries, or {}", headers.len(), zip.len())));
+    }
+    for (place, header) in headers.iter().enumerate() {
+        let seen = zip.by_index_data(place).map_err(|error| damaged(&path, &error))?;
+        let same = seen.name_raw() == header.name.as_bytes()
+            && seen.header_start() == header.at
+            && [seen.compressed_size(), seen.size()] == [header.compressed, header.size]
+            && seen.crc32() == header.crc;
+        if !same {
+            return Err(FormatError::Record {
+                path,
+                entry: header.name.clone(),
+                what: "can be read in two ways".to_owned(),
+            });
+        }
+    }
+    Ok(zip)
 }
 
 /// Counts what has been inflated from one file.

@@ -201,6 +201,25 @@ pub(super) fn others(graph: &Graph, chosen: &[&Place]) -> Result<Vec<Other>, Too
     Ok(others)
 }
 
+/// The values of a chosen dict, and of those nested in it, whose keys are no texts: no rule can name them, and none of
+/// them is a tensor of a state dict.
+///
+/// # Errors
+/// Where the joined keys take too much room.
+pub(super) fn untouched(graph: &Graph, place: &Place, tree: &Tree) -> Result<Vec<Other>, TooLong> {
+    let mut joined = JoinedKeys::of(graph);
+    let at: String = place.path.iter().map(|key| format!("{key}.")).collect();
+    let mut others = Vec::new();
+    for (dict, &(key, value)) in
+        tree.dicts.iter().flat_map(|dict| dict.untouched.iter().map(move |item| (dict, item)))
+    {
+        let path = format!("{at}{}{}", dict.prefix, describe(graph, key));
+        joined.take(path.len())?;
+        others.push(Other { path, what: describe(graph, value) });
+    }
+    Ok(others)
+}
+
 fn listed(
     graph: &Graph,
     dict: NodeId,
@@ -211,8 +230,9 @@ fn listed(
     let mut known: HashMap<NodeId, String> = HashMap::new();
     let mut others = Vec::new();
     for (key, value) in graph.items(dict) {
-        let key = graph.text(key).unwrap_or_else(|| describe(graph, key).into());
-        if !is_chosen(&key) {
+        let text = graph.text(key);
+        if !text.as_ref().is_some_and(|text| is_chosen(text)) {
+            let key = text.map_or_else(|| describe(graph, key), |text| text.into_owned());
             joined.take(prefix.len() + key.len())?;
             let what = known.entry(value).or_insert_with(|| describe(graph, value)).clone();
             others.push(Other { path: format!("{prefix}{key}"), what });

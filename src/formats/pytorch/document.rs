@@ -184,7 +184,11 @@ fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, 
     let mut checkpoint = Checkpoint::new(path, Format::TorchZip, state_dicts);
     let graph = &document.graph;
     let places: Vec<_> = document.dicts.iter().map(|chosen| &chosen.place).collect();
-    checkpoint.others = dicts::others(graph, &places).map_err(too_long)?;
+    let mut others = dicts::others(graph, &places).map_err(too_long)?;
+    for chosen in &document.dicts {
+        others.extend(dicts::untouched(graph, &chosen.place, &chosen.tree).map_err(too_long)?);
+    }
+    checkpoint.others = others;
     checkpoint.further_dicts =
         choose::further(graph, &document.dicts, document.optimizers.iter().map(|own| own.own))
             .map_err(too_long)?;

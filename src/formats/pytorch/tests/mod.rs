@@ -1,9 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod beside;
 mod budgets;
 mod distributed;
 mod files;
+mod hostile_zip;
+mod hostile_zip_end;
 mod legacy;
 mod look;
 mod pickles;
 mod several;
+mod zip_bytes;

@@ -1,0 +1,29 @@
+//! What a file holds beside the tensors of a state dict.
+
+use super::files::{FORCE, FOUR, dict, folder, kept, output, pickle, read, tensor, text, torch_file};
+use crate::formats::{Checkpoint, Format, Output, write};
+
+#[test]
+fn values_under_keys_that_are_no_texts_are_not_lost_in_silence() {
+    let (_folder, path) = folder();
+    let w = || tensor("0", 4, 0, &[4], &[1]);
+    let numbered = |key: &[u8]| [&b"}("[..], &text("w"), &w(), key, &w(), b"u"].concat();
+    let nested =
+        dict(&[("state_dict", dict(&[("a", numbered(b"N")), ("v", w())])), ("epoch", b"K\x03".to_vec())]);
+    for (root, beside) in [(numbered(b"K\x01"), vec!["1"]), (nested, vec!["epoch", "state_dict.a.None"])] {
+        torch_file(&path, &pickle(root), &[FOUR]);
+        let source = read(&path).unwrap();
+        let paths = |source: &Checkpoint| -> Vec<String> {
+            source.others.iter().map(|other| other.path.clone()).collect()
+        };
+        assert_eq!(paths(&source), beside);
+        let out = path.with_file_name("out.safetensors");
+        let wanted = Output { format: Format::Safetensors, ..output(&source, kept(&source, str::to_owned)) };
+        let error = write(&wanted, &out, &FORCE).unwrap_err();
+        assert_eq!(error.code(), "others-lost", "{error}");
+        // A torch file keeps them.
+        let out = path.with_file_name("out.pt");
+        write(&output(&source, kept(&source, |key| format!("{key}x"))), &out, &FORCE).unwrap();
+        assert_eq!(paths(&read(&out).unwrap()).len(), beside.len());
+    }
+}
