@@ -12,7 +12,7 @@ const SPAN: u64 = 1 << 20;
 const GAP: u64 = 4096;
 /// Elements of the sides of a tile. Sixteen of f32 are a cache line of the base, which is used up while it is there.
 const COLUMNS: usize = 16;
-const ROWS: usize = 64;
+const ROWS: usize = 256;
 
 /// Fills a buffer with base elements from one on.
 type Read<'r, E> = &'r mut dyn FnMut(u64, &mut [u8]) -> Result<(), E>;
@@ -222,11 +222,27 @@ fn turn<const N: usize>(
         let height = ROWS.min(rows_of - row_tile);
         for column_tile in (0..columns_of).step_by(COLUMNS) {
             let width = COLUMNS.min(columns_of - column_tile);
-            for row in 0..height {
+            let line = |row: usize| {
                 let (base, _) = element(rows, row_tile + row, base + column_tile as u64, 0);
-                let line = from.get(base..base + width).unwrap_or_default();
-                for (column, value) in tile.iter_mut().zip(line) {
-                    column[row] = *value;
+                from.get(base..base + width).unwrap_or_default()
+            };
+            for row in (0..height).step_by(COLUMNS) {
+                let rows = COLUMNS.min(height - row);
+                let lines: [&[[u8; N]]; COLUMNS] = std::array::from_fn(|nth| line(row + nth));
+                // A whole square has a size that the compiler knows: it is turned without a look at bounds.
+                let square = lines.map(|line| <&[[u8; N]; COLUMNS]>::try_from(line).ok());
+                if rows == COLUMNS && square.iter().all(Option::is_some) {
+                    let square = square.map(|line| line.copied().unwrap_or([[0; N]; COLUMNS]));
+                    for (nth, column) in tile.iter_mut().enumerate() {
+                        let turned: [[u8; N]; COLUMNS] = std::array::from_fn(|row| square[row][nth]);
+                        column[row..row + COLUMNS].copy_from_slice(&turned);
+                    }
+                    continue;
+                }
+                for (nth, line) in lines.iter().enumerate().take(rows) {
+                    for (column, value) in tile.iter_mut().zip(*line) {
+                        column[row + nth] = *value;
+                    }
                 }
             }
             for (nth, column) in tile.iter().take(width).enumerate() {

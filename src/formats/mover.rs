@@ -84,32 +84,39 @@ struct Part<'p, 'a> {
 
 /// Room for the bytes of a window, which begin at a page: processors that copy by `rep movsb` are several times
 /// slower where the source lies a few bytes further into its page than the destination.
+///
+/// Whoever asks for bytes fills all of them: they hold what was there before.
 #[derive(Default)]
 pub(super) struct Buffer {
     room: Vec<u8>,
     begin: usize,
+    end: usize,
 }
 
 impl Buffer {
     /// Empties it, and makes room for this many bytes.
     fn begin(&mut self, len: usize) {
         const PAGE_IN_MEMORY: usize = 4096;
-        self.room.clear();
-        self.room.reserve(len + PAGE_IN_MEMORY);
+        if self.room.len() < len + PAGE_IN_MEMORY {
+            self.room.resize(len + PAGE_IN_MEMORY, 0);
+        }
         self.begin = self.room.as_ptr().align_offset(PAGE_IN_MEMORY).min(PAGE_IN_MEMORY);
-        self.room.resize(self.begin, 0);
+        self.end = self.begin;
     }
 
     /// The next bytes, to be filled.
     fn more(&mut self, len: usize) -> &mut [u8] {
-        let begin = self.room.len();
-        self.room.resize(begin + len, 0);
-        self.room.get_mut(begin..).unwrap_or_default()
+        let begin = self.end;
+        self.end += len;
+        if self.room.len() < self.end {
+            self.room.resize(self.end, 0);
+        }
+        self.room.get_mut(begin..self.end).unwrap_or_default()
     }
 
     /// What it was filled with.
     fn bytes(&self) -> &[u8] {
-        self.room.get(self.begin..).unwrap_or_default()
+        self.room.get(self.begin..self.end).unwrap_or_default()
     }
 
     /// Room for this many bytes and no others.

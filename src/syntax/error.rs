@@ -100,6 +100,10 @@ impl SyntaxErrorKind {
                 "between keys stand commas, before a new name `->`, and an option has a value, as in `dim 0`"
                     .into()
             }
+            Kind::Unexpected { found, .. } if found.starts_with("`/") => {
+                "a second `/` closes a regular expression; a key that begins with one is quoted: `\"/a\"`"
+                    .into()
+            }
             Kind::UnclosedQuote => {
                 "write a second `\"`; a quote inside a quoted key is written `\\\"`".into()
             }

@@ -42,6 +42,16 @@ fn outline(text: &str, clause: &Clause) -> String {
 }
 
 #[test]
+fn a_slash_begins_a_regular_expression_and_no_key() {
+    // With a key that begins with a slash, a slash in the comment behind it would make an expression of both.
+    for text in ["drop /a", "drop/a # /", "rename a ->/a # /"] {
+        let (_, errors) = parse(text, 0);
+        assert!(errors.iter().any(|error| matches!(&error.kind, SyntaxErrorKind::Unexpected { found, .. } if found.starts_with("`/a"))), "{text}: {errors:?}");
+    }
+    assert!(parse("drop \"/a\", a/b", 0).1.is_empty());
+}
+
+#[test]
 fn every_statement_has_one_shape() {
     let table = [
         ("rename a -> b", "a -> b |  |  | "),
