@@ -49,6 +49,9 @@ pub enum SyntaxErrorKind {
         /// The bound.
         most: usize,
     },
+    /// A line with more in it than one can have.
+    #[error("the line is too long: it holds tens of thousands of words and signs")]
+    LongLine,
     /// A statement without any key.
     #[error("`{verb}` names no key")]
     NoKeys {

@@ -1,5 +1,6 @@
 //! From logical lines to the syntax tree, by the grammar's rules.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 
 use pest::Parser as _;
@@ -60,6 +61,10 @@ pub(super) fn pairs<'a>(
     let mut parser = Parser { text: plain, file: 0, base: 0, errors: Vec::new() };
     parser.parse(rule, range).ok_or(parser.errors)
 }
+
+/// How many rules of the grammar may be tried on one line. What was found stays in memory until the line is read, and
+/// takes a thousand bytes for each operand of an expression.
+const MOST_CALLS: Option<NonZeroUsize> = NonZeroUsize::new(12_000_000);
 
 /// Turns pairs into the tree. Its functions return `None` where an error was reported.
 pub(super) struct Parser<'a> {
@@ -127,6 +132,7 @@ impl<'a> Parser<'a> {
         if rule == Rule::line && self.lone_word(text, range) {
             return None;
         }
+        pest::set_call_limit(MOST_CALLS);
         match Grammar::parse(rule, text) {
             Ok(mut pairs) => Some(pairs.next()?.into_inner()),
             Err(error) => {
@@ -136,7 +142,12 @@ impl<'a> Parser<'a> {
                 };
                 let expected = match &error.variant {
                     pest::error::ErrorVariant::ParsingError { positives, .. } => expected::list(positives),
-                    pest::error::ErrorVariant::CustomError { message } => message.clone(),
+                    // The grammar has none of its own: the calls are used up.
+                    pest::error::ErrorVariant::CustomError { .. } => {
+                        let (_, word) = word_at(text);
+                        self.error(SyntaxErrorKind::LongLine, range.start..range.start + word.end);
+                        return None;
+                    }
                 };
                 // Where only an arrow can follow, as in `migration v1`, pest says it best.
                 let lone = Some(text).filter(|_| expected != "`->`");

@@ -42,6 +42,14 @@ fn outline(text: &str, clause: &Clause) -> String {
 }
 
 #[test]
+fn lines_are_long_within_reason() {
+    let (indices, words) = (vec!["12345"; 100_000].join(", "), vec!["a+a"; 100_000].join(", "));
+    assert!(parse(&format!("select w at [{indices}] dim 0"), 0).1.is_empty());
+    let (_, errors) = parse(&format!("let a = [{words}]\nlet b = 1"), 0);
+    assert_eq!(errors, [SyntaxError { kind: SyntaxErrorKind::LongLine, range: 0..3 }]);
+}
+
+#[test]
 fn a_slash_begins_a_regular_expression_and_no_key() {
     // With a key that begins with a slash, a slash in the comment behind it would make an expression of both.
     for text in ["drop /a", "drop/a # /", "rename a ->/a # /"] {
