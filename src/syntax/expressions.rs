@@ -184,7 +184,7 @@ impl<'a> Parser<'a> {
 /// walking down them by recursion would take ten frames for one bracket.
 fn innermost(mut node: Node<'_>) -> Node<'_> {
     use Rule::{
-        comparison, conjunction, expression, negation, postfix, primary, product, sum, tensor_number,
+        comparison, conjunction, expression, negation, plain, postfix, primary, product, sum, tensor_number,
         tensor_primary, tensor_product, tensor_sum, tensor_unary, unary,
     };
     loop {
@@ -193,6 +193,7 @@ fn innermost(mut node: Node<'_>) -> Node<'_> {
             expression
                 | conjunction
                 | negation
+                | plain
                 | comparison
                 | sum
                 | product
