@@ -191,7 +191,7 @@ def main() -> None:
         if given.all:
             commands |= {
                 "plan --json, 200 rules": [*plan, str(rule_file), "--json"],
-                "plan, nothing fits": [*plan, str(nothing), "-q"],
+                "plan, nothing fits": [*plan, str(nothing)],
                 "diff": [MIGRATE, "diff", str(source), str(target)],
                 "inspect": [MIGRATE, "inspect", str(source)],
             }
