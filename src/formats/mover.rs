@@ -20,7 +20,7 @@ use super::{Extent, FormatError, Pieces, Progress};
 pub(super) const WINDOW: u64 = 1 << 20;
 /// The same for tensors that are best made in large pieces. A smaller one is made in one piece: a permutation reads
 /// its source once for each.
-const LARGE_WINDOW: u64 = 16 << 20;
+const LARGE_WINDOW: u64 = 12 << 20;
 /// What windows begin at multiples of, and what must agree where files share blocks.
 pub(super) const PAGE: u64 = 4096;
 /// More threads than this wait for each other and for memory; each holds a window or two.
@@ -98,7 +98,9 @@ impl Buffer {
     fn begin(&mut self, len: usize) {
         const PAGE_IN_MEMORY: usize = 4096;
         if self.room.len() < len + PAGE_IN_MEMORY {
-            self.room.resize(len + PAGE_IN_MEMORY, 0);
+            // Nothing of it is needed any more, nor both at once.
+            self.room = Vec::new();
+            self.room = vec![0; len + PAGE_IN_MEMORY];
         }
         self.begin = self.room.as_ptr().align_offset(PAGE_IN_MEMORY).min(PAGE_IN_MEMORY);
         self.end = self.begin;
