@@ -122,8 +122,15 @@ impl<E> Gatherer<'_, E> {
         let span: u64 =
             1 + inner.iter().map(|dim| (dim.size - 1).saturating_mul(dim.base)).fold(0, u64::saturating_add);
         let most = (SPAN / self.item).max(1);
-        let dense = inner.iter().all(|dim| dim.base > 0 && dim.base.saturating_mul(self.item) <= GAP + span);
-        if outer.base == 0 || span > most || !dense {
+        let dense = inner.iter().all(|dim| dim.base.saturating_mul(self.item) <= GAP + span);
+        if span <= most && dense && outer.base == 0 {
+            // It repeats what is read once: a file of a few bytes may say that a hundred million times.
+            self.scratch.resize(memory(span * self.item), 0);
+            (self.read)(base, &mut self.scratch)?;
+            self.put(dims, at);
+            return Ok(());
+        }
+        if span > most || !dense {
             for index in 0..outer.size {
                 let place = at.wrapping_add_signed(outer.out.wrapping_mul(index.cast_signed()));
                 self.whole(inner, base + outer.base * index, place)?;
@@ -390,6 +397,31 @@ mod tests {
             let at = |part: f64| (part * (count as f64 + 1.0)) as u64;
             let (from, to) = (at(ends.0).min(at(ends.1)), at(ends.0).max(at(ends.1)).min(count));
             check(&layout, item, (from.min(to), to), &base);
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_read_once() {
+        // One element two million times, in two dims; and three elements behind each other, repeated in between.
+        let repeats = [
+            (vec![1000, 2000], vec![0, 0], 1),
+            (vec![1000, 3, 700], vec![0, 1, 0], 3),
+            (vec![3, 1_000_000], vec![1, 0], 3),
+        ];
+        for (shape, strides, elements) in repeats {
+            let layout = Layout { shape: shape.into(), strides, offset: 2 };
+            let count: u64 = layout.shape.iter().product();
+            let (base, mut reads) = (numbers(8), 0);
+            let (mut out, mut expected) = (vec![0xaa; memory(count) * 4], vec![0; memory(count) * 4]);
+            let done: Result<(), ()> = gather(&layout, 4, 0, &mut out, &mut |at, bytes| {
+                reads += bytes.len() / 4;
+                let at = memory(at) * 4;
+                bytes.copy_from_slice(&base[at..at + bytes.len()]);
+                Ok(())
+            });
+            one_by_one(&layout, 4, 0, &mut expected, &base);
+            assert!(done.is_ok() && out == expected);
+            assert_eq!(reads, elements, "{layout:?}");
         }
     }
 
