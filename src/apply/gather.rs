@@ -409,7 +409,7 @@ mod tests {
             (vec![3, 1_000_000], vec![1, 0], 3),
         ];
         for (shape, strides, elements) in repeats {
-            let layout = Layout { shape: shape.into(), strides, offset: 2 };
+            let layout = Layout { shape, strides, offset: 2 };
             let count: u64 = layout.shape.iter().product();
             let (base, mut reads) = (numbers(8), 0);
             let (mut out, mut expected) = (vec![0xaa; memory(count) * 4], vec![0; memory(count) * 4]);

@@ -34,6 +34,21 @@ def binary() -> Path:
     return Path(os.environ.get("MIGRATE_BIN", build / "release" / "migrate"))
 
 
+def most_resident(*args) -> int:
+    """The most bytes that a run has in memory, and not what of the address space its allocator has set aside."""
+    process = subprocess.Popen([str(binary()), *map(str, args)])
+    peak = 0
+    while process.poll() is None:
+        try:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+        except OSError:
+            break
+        peak = max(peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+    assert process.wait() == 0
+    assert peak > 0
+    return peak
+
+
 def pytest_sessionstart(session):
     if not binary().is_file():
         pytest.exit(f"no binary at {binary()}: run `cargo build --release`, or set MIGRATE_BIN", 2)

@@ -74,6 +74,15 @@ def test_the_names_are_exactly_those_that_torch_allows(migrate, tmp_path):
     assert json.loads(migrate("inspect", "--json", "old.pt").out)["globals_not_allowed"] == ["__builtin__.OrderedDict"]
 
 
+def test_what_views_repeat_has_a_budget(migrate, rules, tmp_path):
+    torch.save({"w": torch.ones(1).expand(20_000_000)}, tmp_path / "in.pt")
+    refused = migrate("inspect", "in.pt", expect=3)
+    assert "repeat of what they view" in refused.err and "--limit inflated-bytes=SIZE" in refused.err
+    allowed = ["--limit", "inflated-bytes=100MB", "--no-target"]
+    migrate("--rules", rules(), "in.pt", "-o", "out.safetensors", *allowed)
+    assert (tmp_path / "out.safetensors").stat().st_size > 80_000_000
+
+
 def test_names_are_shown_and_told_when_they_go(migrate, rules, tmp_path):
     harm = pickles.call(pickles.name("os", "system"), pickles.text(pickles.COMMAND))
     root = pickles.named(state_dict=pickles.named(w=pickles.tensor()), extra=harm)

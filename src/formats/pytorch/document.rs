@@ -87,7 +87,7 @@ pub(in crate::formats) fn open(
     at: &[&str],
     limits: &Limits,
 ) -> Result<Checkpoint, FormatError> {
-    document(file.path(), at, archived(file, limits)?)
+    document(file, at, limits, archived(file, limits)?)
 }
 
 /// Reads a torch file of the legacy format, without its tensor bytes.
@@ -99,7 +99,7 @@ pub(in crate::formats) fn open_legacy(
     at: &[&str],
     limits: &Limits,
 ) -> Result<Checkpoint, FormatError> {
-    document(file.path(), at, legacy::read(file, limits)?)
+    document(file, at, limits, legacy::read(file, limits)?)
 }
 
 /// How large a pickle may be: beside what is allowed, its bytes are numbered with 32 bits.
@@ -171,13 +171,19 @@ fn recorded(extent: &Extent) -> Result<Option<String>, FormatError> {
 }
 
 /// Makes a checkpoint of what a file holds.
-fn document(path: &Path, at: &[&str], contents: Contents) -> Result<Checkpoint, FormatError> {
+fn document(
+    file: &SourceFile,
+    at: &[&str],
+    limits: &Limits,
+    contents: Contents,
+) -> Result<Checkpoint, FormatError> {
+    let path = file.path();
     let Contents { graph, storages, archive, origin, globals, refused } = contents;
     let dicts = choose::choose(&graph, at, path)?;
     let too_long = |error: TooLong| error.in_file(path);
     let optimizers = optimizers::find(&graph).map_err(|found| found.in_file(path))?;
     let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
-    let mut state_dicts = document.list_entries()?;
+    let mut state_dicts = document.list_entries(limits.of(Limit::InflatedBytes, file.len()))?;
     if state_dicts.is_empty() {
         state_dicts.push(StateDict::default());
     }
@@ -258,13 +264,31 @@ pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
 
 impl Document {
     /// The chosen dicts as state dicts; notes which tensor each of their leaves is.
-    fn list_entries(&mut self) -> Result<Vec<StateDict>, FormatError> {
+    ///
+    /// # Errors
+    /// Where tensors repeat what they view until they are more than `most` bytes longer: written out, each element
+    /// stands for itself.
+    fn list_entries(&mut self, most: u64) -> Result<Vec<StateDict>, FormatError> {
+        let mut repeated: u64 = 0;
         let mut state_dicts = Vec::with_capacity(self.dicts.len());
         let mut chosen = std::mem::take(&mut self.dicts);
         for chosen in &mut chosen {
             let mut entries = Vec::with_capacity(chosen.tree.leaves.len());
             for leaf in &chosen.tree.leaves {
                 let (plain, spec, data) = self.content(&leaf.key, leaf.value)?;
+                if let EntryData::Stored(tensor) = &data {
+                    let bytes = spec.nbytes().unwrap_or(u64::MAX);
+                    repeated = repeated.saturating_add(bytes.saturating_sub(tensor.storage.extent.len));
+                }
+                if repeated > most {
+                    return Err(FormatError::TooLarge {
+                        path: self.path.clone(),
+                        what: format!("what tensors up to `{}` repeat of what they view", leaf.key),
+                        size: repeated,
+                        limit: most,
+                        raise: Some(Limit::InflatedBytes),
+                    });
+                }
                 let parameter = plain.as_ref().is_some_and(|plain| plain.parameter);
                 chosen.plains.push(plain);
                 entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
