@@ -210,7 +210,10 @@ def test_a_part_that_is_killed_is_run_again(migrate, rules, tmp_path):
             load_file(shard)
     assert killed
     migrate(*options, "out/", "--shard", "2/2")
-    migrate("finish", "out", expect=0 if killed < 4 else 1)
-    migrate(*options, "out/", "--shard", "1/2")
-    migrate("finish", "out")
+    # On a fast machine the last of them came to its end.
+    whole = killed < 4
+    migrate("finish", "out", expect=0 if whole else 1)
+    if not whole:
+        migrate(*options, "out/", "--shard", "1/2")
+        migrate("finish", "out")
     assert files(tmp_path / "out") == files(tmp_path / "whole")
