@@ -56,6 +56,12 @@ function picture(name, act, page = () => large, options) {
   });
 }
 
+// What is looked for next is what the page shows once it has been drawn.
+async function search(tab, words) {
+  await tab.fill("#search", words);
+  await drawn(tab);
+}
+
 picture("5,000 keys are there at once, folded, with all that the plan counts", async (tab) => {
   // The best of three: what the page takes, and not what else the machine does.
   const times = [];
@@ -85,9 +91,9 @@ picture("a search shows the keys that have all its words, on both sides, and ope
   assert.deepEqual(await labels(tab, "new"), ["model.layers.7.self_attn.qkv.weight"]);
   assert.deepEqual(await texts(tab, "#old .found .label"), ["q.weight"]);
   assert.match(await tab.innerText("#summary"), /^1 line of /);
-  await tab.fill("#search", "there is no such key");
+  await search(tab, "there is no such key");
   assert.deepEqual(await texts(tab, ".pane .rows"), ["no keys here", "no keys here"]);
-  await tab.fill("#search", "");
+  await search(tab, "");
   assert.ok((await labels(tab, "old")).includes("{0…89}"));
 });
 
@@ -135,7 +141,7 @@ picture("thousands of open rows are scrolled, and only those in sight are in the
 });
 
 picture("a click on a line or a row tells the rule, its place, the keys and their shapes", async (tab) => {
-  await tab.fill("#search", "layers.7.attn.q.weight");
+  await search(tab, "layers.7.attn.q.weight");
   await tab.locator("#lines g.merged path.hit").first().dispatchEvent("click");
   const details = await tab.innerText("#details");
   for (const part of ["1 merged", "moe.rules:2", "merge **.attn.{q,k,v}.weight -> **.self_attn.qkv.weight dim 0",
@@ -144,7 +150,7 @@ picture("a click on a line or a row tells the rule, its place, the keys and thei
   }
   await tab.keyboard.press("Escape");
   assert.ok(await tab.isHidden("#details"));
-  await tab.fill("#search", "");
+  await search(tab, "");
   await row(tab, "old", "rotary").locator(".label").click(press);
   assert.match(await tab.innerText("#details"), /rotary: 270 dropped[^]*moe\.rules:8\s+drop {2}\*\*\.rotary\.\*/);
   assert.equal(await lines(tab, ".hot"), 1);
@@ -235,7 +241,7 @@ picture("keys are text, whatever is in them", async (tab) => {
   }
   await tab.locator("#old .row").nth(5).locator(".label").click(press);
   assert.ok((await tab.innerText("#details")).includes("x".repeat(10000)));
-  await tab.fill("#search", "\u202e");
+  await search(tab, "\u202e");
   assert.equal((await labels(tab, "old")).length, 1);
   assert.equal(await tab.evaluate(() => document.documentElement.dataset.pwned), undefined);
   assert.equal(await tab.locator("img").count(), 0);
