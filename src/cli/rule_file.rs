@@ -183,8 +183,10 @@ impl Loader for Files {
         let path = from.opened.with_file_name("").join(path);
         let name = path.display().to_string();
         // Whoever wrote the rules named this, and not whoever runs them: a pipe would wait, a device never end.
-        let is_file = !std::fs::metadata(&path).is_ok_and(|found| !found.is_file());
-        let text = if is_file { self.read(&path) } else { Err("it is no file".to_owned()) };
+        let text = match std::fs::metadata(&path) {
+            Ok(found) if !found.is_file() => Err("it is no file".to_owned()),
+            _ => self.read(&path),
+        };
         let text = text.map_err(|reason| format!("`{name}`: {reason}"))?;
         Ok(Text { name, text, place: Place::of(&path) })
     }
