@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use ckpt_migrate::formats::{
-    self, Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict, OutputTensor,
-    Placement, Replace,
+    self, Checkpoint, Content, EntryData, Format, FormatError, Limit, Limits, Output, OutputDict,
+    OutputTensor, Placement, Replace,
 };
 use ckpt_migrate::keyset::KeySet;
 
@@ -28,7 +28,9 @@ const FORCE: Placement = Placement { replace: Replace::Force, sync: false };
 pub fn open(name: &str, bytes: &[u8]) -> Result<Checkpoint, FormatError> {
     let path = FOLDER.join(name);
     std::fs::write(&path, bytes).expect("a file can be written");
-    let limits = Limits { pickle_nodes: 100_000, inflated_bytes: 16 << 20, ..Limits::default() };
+    let mut limits = Limits::default();
+    limits.set(Limit::PickleValues, 100_000);
+    limits.set(Limit::InflatedBytes, 16 << 20);
     formats::open(&path, &[], &limits)
 }
 
@@ -47,11 +49,11 @@ pub fn check(read: Result<Checkpoint, FormatError>) {
         let again = copy.unwrap_or_else(|error| panic!("what was written is not read: {error}"));
         same(&source, &again);
     }
-    if source.format == Format::TorchZip {
-        if let Some(copy) = copy(&source, Format::Safetensors, "copy.safetensors") {
-            let again = copy.unwrap_or_else(|error| panic!("what was written is not read: {error}"));
-            same(&source, &again);
-        }
+    if source.format == Format::TorchZip
+        && let Some(copy) = copy(&source, Format::Safetensors, "copy.safetensors")
+    {
+        let again = copy.unwrap_or_else(|error| panic!("what was written is not read: {error}"));
+        same(&source, &again);
     }
 }
 
@@ -67,7 +69,10 @@ fn copy(source: &Checkpoint, format: Format, name: &str) -> Option<Result<Checkp
             .entries
             .iter()
             .enumerate()
-            .map(|(entry, kept)| OutputTensor { key: kept.key.clone(), content: Content::Kept { entry } })
+            .map(|(entry, kept)| OutputTensor {
+                key: kept.key.as_str().into(),
+                content: Content::Kept { entry },
+            })
             .collect(),
         ..OutputDict::default()
     });
@@ -99,10 +104,10 @@ fn same(one: &Checkpoint, other: &Checkpoint) {
         let found = other.iter().find(|found| found.key == entry.key);
         let found = found.unwrap_or_else(|| panic!("`{}` is gone", entry.key));
         assert_eq!(entry.spec, found.spec, "`{}`", entry.key);
-        if let (EntryData::Stored(one), EntryData::Stored(other)) = (&entry.data, &found.data) {
-            if let (Some(one), Some(other)) = (one.extent(), other.extent()) {
-                assert_eq!(bytes(&one), bytes(&other), "`{}`", entry.key);
-            }
+        if let (EntryData::Stored(one), EntryData::Stored(other)) = (&entry.data, &found.data)
+            && let (Some(one), Some(other)) = (one.extent(), other.extent())
+        {
+            assert_eq!(bytes(&one), bytes(&other), "`{}`", entry.key);
         }
     }
 }
