@@ -70,7 +70,7 @@ fn copy(source: &Checkpoint, format: Format, name: &str) -> Option<Result<Checkp
             .iter()
             .enumerate()
             .map(|(entry, kept)| OutputTensor {
-                key: kept.key.as_str().into(),
+                key: kept.key.clone(),
                 content: Content::Kept { entry },
             })
             .collect(),

@@ -72,7 +72,7 @@ pub fn verify(
     assertion::check(plan, source)?;
     let mut verified = Verified::default();
     let entries: HashMap<&str, usize> =
-        found.entries.iter().enumerate().map(|(index, entry)| (entry.key.as_str(), index)).collect();
+        found.entries.iter().enumerate().map(|(index, entry)| (&*entry.key, index)).collect();
     for output in plan.outputs() {
         let key = output.key.to_string();
         let Some(&index) = entries.get(key.as_str()) else {
@@ -97,8 +97,8 @@ pub fn verify(
         }
     }
     let made: HashSet<&str> = plan.outputs().iter().map(|output| &*output.key).collect();
-    let more = found.entries.iter().filter(|entry| !made.contains(entry.key.as_str()));
-    verified.deviations.extend(more.map(|entry| Deviation::Unexpected { key: entry.key.clone() }));
+    let more = found.entries.iter().filter(|entry| !made.contains(&*entry.key));
+    verified.deviations.extend(more.map(|entry| Deviation::Unexpected { key: entry.key.to_string() }));
     Ok(verified)
 }
 
@@ -244,7 +244,7 @@ impl Verified {
 fn stream(value: &StateValue, name: &str) -> Result<Option<Stream>, ApplyError> {
     let EntryData::Stored(tensor) = &value.data else { return Ok(None) };
     let (key, spec, data) = (value.name.clone(), tensor.spec.clone(), value.data.clone());
-    let entries = vec![Entry { key, spec, data, parameter: false }];
+    let entries = vec![Entry { key: key.into(), spec, data, parameter: false }];
     Stream::stored(0, name, &StateDict { entries, ..StateDict::default() }).map(Some)
 }
 

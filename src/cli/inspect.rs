@@ -119,7 +119,7 @@ impl<'a> Inspected<'a> {
     /// Entries of the state dict that are no plain tensors, and what they are.
     fn opaque(&self) -> impl Iterator<Item = (&str, &str)> {
         self.checkpoint.main_dict().entries.iter().filter_map(|entry| match &entry.data {
-            EntryData::Opaque { what } => Some((entry.key.as_str(), what.as_str())),
+            EntryData::Opaque { what } => Some((&*entry.key, what.as_str())),
             EntryData::Stored(_) => None,
         })
     }

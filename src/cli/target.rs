@@ -54,7 +54,7 @@ pub(super) fn tied_keys(checkpoint: &Checkpoint, dict: &StateDict) -> KeySet {
     let mut tensors = HashMap::default();
     keyset.keys.reserve(dict.entries.len());
     for entry in &dict.entries {
-        let key = Key::from(entry.key.as_str());
+        let key = entry.key.clone();
         let role = entry.parameter.then_some(Role::Parameter);
         let tied = view(entry).and_then(|view| match tensors.entry(view) {
             std::collections::hash_map::Entry::Occupied(first) => Some(Key::clone(first.get())),

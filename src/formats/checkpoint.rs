@@ -12,6 +12,7 @@ use super::optimizer::Optimizer;
 use super::pytorch::{self, Document};
 use super::{EditError, FormatError, Origin, Refused, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
+use crate::keyset::Key;
 use crate::tensor::TensorSpec;
 
 /// The file formats that are read and written.
@@ -210,7 +211,7 @@ impl Checkpoint {
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// Its key, joined with dots where it lies in a nested dict.
-    pub key: String,
+    pub key: Key,
     /// Its dtype and shape.
     pub spec: TensorSpec,
     /// Its content.

@@ -1,12 +1,13 @@
 //! Several files as one checkpoint: shards, and inputs under names of their own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use foldhash::HashMap;
 
 use super::pytorch::Document;
 use super::{Checkpoint, FormatError, Other};
+use crate::keyset::Key;
 
 /// One of several files that are read as one.
 pub struct Part {
@@ -36,27 +37,30 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
     let mut joined = first.checkpoint;
     let alone = parts.len() == 0;
     // Which file a key is of, by dict.
-    let mut holders: Vec<HashMap<String, PathBuf>> = vec![HashMap::default(); joined.dicts.len()];
+    let mut holders: Vec<HashMap<Key, Arc<Path>>> = vec![HashMap::default(); joined.dicts.len()];
     let prefix = prefix(first.name);
+    let path: Arc<Path> = joined.path.as_path().into();
     for (dict, holders) in joined.dicts.iter_mut().zip(&mut holders) {
         // A sharded checkpoint has been joined before.
         dict.own = Some(dict.own.unwrap_or(dict.entries.len()));
         dict.prefix.clone_from(&prefix);
         for entry in &mut dict.entries {
-            entry.key.insert_str(0, &prefix);
+            put_before(&mut entry.key, &prefix);
             if !alone {
-                holders.insert(entry.key.clone(), joined.path.clone());
+                holders.insert(entry.key.clone(), path.clone());
             }
         }
     }
     for Part { name, checkpoint } in parts {
         let prefix = self::prefix(name);
+        let named: Arc<Path> = checkpoint.path.as_path().into();
         let path = checkpoint.files().next().unwrap_or(&checkpoint.path).to_owned();
         for ((dict, holders), more) in joined.dicts.iter_mut().zip(&mut holders).zip(checkpoint.dicts) {
             for mut entry in more.entries {
-                entry.key.insert_str(0, &prefix);
-                if let Some(first) = holders.insert(entry.key.clone(), checkpoint.path.clone()) {
-                    return Err(FormatError::SharedKey { key: entry.key, first, second: checkpoint.path });
+                put_before(&mut entry.key, &prefix);
+                if let Some(first) = holders.insert(entry.key.clone(), named.clone()) {
+                    let (key, first) = (entry.key.to_string(), first.to_path_buf());
+                    return Err(FormatError::SharedKey { key, first, second: checkpoint.path });
                 }
                 dict.entries.push(entry);
             }
@@ -76,4 +80,10 @@ pub fn join(parts: Vec<Part>) -> Result<Option<Checkpoint>, FormatError> {
 
 fn prefix(name: Option<String>) -> String {
     name.map(|name| name + ".").unwrap_or_default()
+}
+
+fn put_before(key: &mut Key, prefix: &str) {
+    if !prefix.is_empty() {
+        *key = format!("{prefix}{key}").into();
+    }
 }

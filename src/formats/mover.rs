@@ -53,7 +53,6 @@ pub(super) struct Move<'m, 'a> {
     pub(super) progress: &'m dyn Progress,
     /// What lies where, without gaps.
     pub(super) pieces: &'m [Piece<'a>],
-    pub(super) texts: &'m [u8],
     /// The length of the file.
     pub(super) end: u64,
 }
@@ -242,9 +241,9 @@ impl Move<'_, '_> {
         let mut written = window.start;
         for part in self.parts(window) {
             match &part.piece.content {
-                PieceContent::Text(range) => {
-                    let from = range.start + memory(part.skip);
-                    let text = self.texts.get(from..from + memory(part.len)).unwrap_or_default();
+                PieceContent::Text(text) => {
+                    let from = memory(part.skip);
+                    let text = text.get(from..from + memory(part.len)).unwrap_or_default();
                     buffer.more(text.len()).copy_from_slice(text);
                     counters.computed.fetch_add(part.len, Ordering::Relaxed);
                 }

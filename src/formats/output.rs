@@ -1,7 +1,6 @@
 //! The file that is being written: first a layout of what lies where, then all of it moved at once.
 
 use std::fs::File;
-use std::ops::Range;
 use std::path::Path;
 
 use super::mover::{self, Moved};
@@ -13,8 +12,6 @@ pub(super) struct OutputFile<'a> {
     file: &'a File,
     progress: &'a dyn Progress,
     pieces: Vec<Piece<'a>>,
-    /// The bytes that were at hand, one piece behind the other.
-    texts: Vec<u8>,
     end: u64,
     sums: usize,
 }
@@ -31,10 +28,13 @@ pub(super) struct Piece<'a> {
     pub(super) sum: Option<Sum>,
 }
 
+/// Texts are joined to those before them while these are shorter.
+const JOINED: usize = 4096;
+
 /// Where the bytes of a piece come from.
 pub(super) enum PieceContent<'a> {
-    /// They were at hand: a range of the texts.
-    Text(Range<usize>),
+    /// They were at hand.
+    Text(Vec<u8>),
     /// They lie in an input file.
     Extent(Extent),
     /// They are made.
@@ -48,7 +48,7 @@ pub(super) struct Sum(pub(super) usize);
 impl<'a> OutputFile<'a> {
     /// Starts at the beginning of an empty file; `path` is what errors name.
     pub(super) fn new(path: &'a Path, file: &'a File, progress: &'a dyn Progress) -> Self {
-        OutputFile { path, file, progress, pieces: Vec::new(), texts: Vec::new(), end: 0, sums: 0 }
+        OutputFile { path, file, progress, pieces: Vec::new(), end: 0, sums: 0 }
     }
 
     /// The output as the user named it.
@@ -63,17 +63,22 @@ impl<'a> OutputFile<'a> {
 
     /// Lays out bytes that are at hand.
     pub(super) fn text(&mut self, bytes: &[u8]) {
-        let begin = self.texts.len();
-        self.texts.extend_from_slice(bytes);
-        let end = self.texts.len();
         match self.pieces.last_mut() {
-            Some(Piece { content: PieceContent::Text(range), len, .. }) => {
-                range.end = end;
+            // What lies around each of many small tensors is to take no more room than it needs.
+            Some(Piece { content: PieceContent::Text(text), len, .. }) if text.len() < JOINED => {
+                text.reserve_exact(bytes.len());
+                text.extend_from_slice(bytes);
                 *len += bytes.len() as u64;
                 self.end += bytes.len() as u64;
             }
-            _ => self.push(PieceContent::Text(begin..end), bytes.len() as u64, None),
+            _ => self.own_text(bytes.to_vec()),
         }
+    }
+
+    /// Lays out bytes that are at hand, and are many.
+    pub(super) fn own_text(&mut self, bytes: Vec<u8>) {
+        let len = bytes.len() as u64;
+        self.push(PieceContent::Text(bytes), len, None);
     }
 
     /// Lays out bytes of an input file.
@@ -135,13 +140,13 @@ impl<'a> OutputFile<'a> {
     ///
     /// # Errors
     /// Where reading, making or writing fails: what failed first in the order of the file.
-    pub(super) fn fill(&self) -> Result<(Moved, Vec<u32>), FormatError> {
+    pub(super) fn fill(&mut self) -> Result<(Moved, Vec<u32>), FormatError> {
+        let pieces = std::mem::take(&mut self.pieces);
         let job = mover::Move {
             path: self.path,
             file: self.file,
             progress: self.progress,
-            pieces: &self.pieces,
-            texts: &self.texts,
+            pieces: &pieces,
             end: self.end,
         };
         let (moved, sums) = job.run()?;

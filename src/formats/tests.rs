@@ -27,7 +27,7 @@ fn read(path: &Path) -> Result<Checkpoint, FormatError> {
 
 fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'a> {
     let tensor = |&entry: &usize| OutputTensor {
-        key: source.main_dict().entries[entry].key.as_str().into(),
+        key: source.main_dict().entries[entry].key.clone(),
         content: Content::Kept { entry },
     };
     Output {
@@ -70,7 +70,7 @@ fn what_the_crate_writes_comes_out_byte_for_byte() {
         let views = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(views.tensor("a").unwrap().data(), [0, 1, 2, 3, 4, 5, 6, 7]);
         let again = read(&out).unwrap();
-        let keys: Vec<&str> = again.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect();
+        let keys: Vec<&str> = again.main_dict().entries.iter().map(|entry| &*entry.key).collect();
         assert_eq!(keys, ["flag", "quote\"é", "empty", "b", "a"]);
         for entry in &again.main_dict().entries {
             let EntryData::Stored(tensor) = &entry.data else { panic!() };
@@ -183,10 +183,7 @@ fn a_new_torch_file_takes_the_name_of_its_file() {
         assert_eq!(names, wanted.map(|name| format!("{root}/{name}")));
         let again = read(&out).unwrap();
         assert_eq!(
-            (
-                again.main_dict().entries[0].spec.to_string().as_str(),
-                again.main_dict().entries[0].key.as_str()
-            ),
+            (again.main_dict().entries[0].spec.to_string().as_str(), &*again.main_dict().entries[0].key),
             ("bf16 [2, 2]", "a")
         );
     }

@@ -138,7 +138,7 @@ fn moment(
 /// Tensors as a state dict that expressions can be over.
 fn over(tensors: &[&StoredTensor]) -> StateDict {
     let entries = tensors.iter().map(|tensor| Entry {
-        key: String::new(),
+        key: "".into(),
         spec: tensor.spec.clone(),
         data: EntryData::Stored((*tensor).clone()),
         parameter: false,

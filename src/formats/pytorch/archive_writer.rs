@@ -57,10 +57,11 @@ impl<'o, 'f> ArchiveWriter<'o, 'f> {
     ///
     /// # Errors
     /// Where its name is too long.
-    pub(super) fn record(&mut self, name: &str, bytes: &[u8]) -> Result<(), FormatError> {
+    pub(super) fn record(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), FormatError> {
         self.body(name, bytes.len() as u64, |out| {
-            out.text(bytes);
-            Crc::Known(crc32fast::hash(bytes))
+            let crc = crc32fast::hash(&bytes);
+            out.own_text(bytes);
+            Crc::Known(crc)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Full, Graph, NodeId, Span};
+use super::graph::{Full, Graph, NodeId};
 use super::opcode::*;
 use super::tensors;
 use crate::tensor::{TensorSpec, contiguous_strides};
@@ -145,7 +145,7 @@ impl<'g> Builder<'g> {
     }
 
     fn memoized(&mut self, op: u8, operands: &[NodeId]) -> Result<NodeId, Full> {
-        let id = self.graph.add(op, operands, Span::default())?;
+        let id = self.graph.add(op, operands)?;
         self.graph.memoize(id);
         Ok(id)
     }
@@ -197,7 +197,7 @@ impl<'g> Builder<'g> {
             (self.constant("storage")?, self.constant("")?, self.constant(tensor.location)?);
         let size = self.int(size)?;
         let id = self.tuple(&[kind, class, key, location, size])?;
-        let storage = self.graph.add(BINPERSID, &[id], Span::default())?;
+        let storage = self.graph.add(BINPERSID, &[id])?;
         let (offset, shape, strides) = (self.int(0)?, self.ints(shape)?, self.ints(&strides)?);
         let requires_grad = self.boolean(tensor.requires_grad && !tensor.parameter)?;
         let hooks = self.call("collections", "OrderedDict", &[])?;
@@ -222,7 +222,7 @@ impl<'g> Builder<'g> {
         let Some(&tuple) = self.graph.operands(storage).first() else { return Ok(()) };
         let Some(&[kind, class, _, location, size]) = self.graph.tuple(tuple) else { return Ok(()) };
         let memoized = self.graph.node(tuple).memoized;
-        let tuple = self.graph.add(TUPLE, &[kind, class, key, location, size], Span::default())?;
+        let tuple = self.graph.add(TUPLE, &[kind, class, key, location, size])?;
         if memoized {
             self.graph.memoize(tuple);
         }

@@ -8,7 +8,6 @@ use super::super::{DictPath, FormatError, Overlap};
 use super::dicts::{self, MAX_DEPTH, Tree, direct_tensors, is_skipped, is_tensor, sub_dicts};
 use super::graph::{Graph, NodeId};
 use super::joined::{JoinedKeys, TooLong};
-use super::tensors::Plain;
 
 /// How many further dicts are looked at for mirrors, the largest: a file may hold one for each of its samples.
 const MAX_FURTHER: usize = 64;
@@ -46,8 +45,6 @@ pub(super) struct Chosen {
     pub(super) place: Place,
     pub(super) node: NodeId,
     pub(super) tree: Tree,
-    /// For each leaf of the tree, the tensor that it is.
-    pub(super) plains: Vec<Option<Plain>>,
 }
 
 /// Chooses the dicts of tensors: those that `at` names, in that order, or the one that is meant beyond
@@ -64,7 +61,7 @@ pub(super) fn choose(graph: &Graph, at: &[&str], file: &Path) -> Result<Vec<Chos
     for place in places {
         let Some(node) = place.node() else { continue };
         let tree = dicts::tree(graph, node, file)?;
-        chosen.push(Chosen { place, node, tree, plains: Vec::new() });
+        chosen.push(Chosen { place, node, tree });
     }
     refuse_overlap(&chosen, file)?;
     Ok(chosen)

@@ -12,6 +12,7 @@ use super::graph::{Graph, NodeId};
 use super::joined::{JoinedKeys, TooLong};
 use super::opcode::*;
 use super::tensors::{self, Meaning};
+use crate::keyset::Key;
 
 /// Names that are never looked into when searching for a state dict: what an optimizer or Lightning's
 /// trainer keeps there mirrors the weights or has nothing to do with them.
@@ -31,7 +32,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// A value in the chosen dict or one nested in it.
 pub(super) struct Leaf {
     /// The keys that lead to it, joined with dots.
-    pub(super) key: String,
+    pub(super) key: Key,
     /// The node of its key.
     pub(super) key_node: NodeId,
     pub(super) value: NodeId,
@@ -160,7 +161,7 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
                 untouched: Vec::new(),
             });
         } else {
-            tree.leaves.push(Leaf { key, key_node, value, dict });
+            tree.leaves.push(Leaf { key: key.into(), key_node, value, dict });
         }
     }
     Ok(tree)
@@ -280,10 +281,11 @@ pub(super) fn describe(graph: &Graph, id: NodeId) -> String {
     match node.op {
         NONE => "None".to_owned(),
         EMPTY_LIST | LIST => {
-            let appended: u32 = stepped(APPEND).chain(stepped(APPENDS)).map(|step| step.operands.len).sum();
-            format!("list of {}", appended + node.operands.len)
+            let appended = stepped(APPEND).chain(stepped(APPENDS));
+            let appended: usize = appended.map(|step| graph.list(step.operands).len()).sum();
+            format!("list of {}", appended + graph.operands(id).len())
         }
-        EMPTY_TUPLE | TUPLE | TUPLE1 | TUPLE2 | TUPLE3 => format!("tuple of {}", node.operands.len),
+        EMPTY_TUPLE | TUPLE | TUPLE1 | TUPLE2 | TUPLE3 => format!("tuple of {}", graph.operands(id).len()),
         EMPTY_SET | FROZENSET => "set".to_owned(),
         BINBYTES | SHORT_BINBYTES | BINBYTES8 | BYTEARRAY8 => "bytes".to_owned(),
         INT | LONG | LONG1 | LONG4 => "a large number".to_owned(),

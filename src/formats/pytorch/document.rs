@@ -27,6 +27,8 @@ use crate::tensor::{Dtype, TensorSpec};
 
 /// The key of the root dict, or the entry of the archive, that says what an earlier migration did.
 pub(super) const RECORD: &str = "migrate";
+/// The folder of an archive in which storages lie.
+pub(super) const STORAGES: &str = "data/";
 /// A record that is larger than this is none.
 const MAX_RECORD: u64 = 16 << 20;
 
@@ -152,13 +154,11 @@ fn archived(file: &Arc<SourceFile>, limits: &Limits) -> Result<Contents, FormatE
     let (globals, refused) = (mentions(&graph), refused(&graph, Persistent::Storages));
     let (side_records, storages) = locate(&mut archive, &graph, limits, path)?;
     let recorded = side_records.get(RECORD).map(|record| recorded(&record.extent)).transpose()?.flatten();
-    let layout = ArchiveLayout {
-        recorded,
-        is_torchs: aligned && archive.has_torch_layout(),
-        root_folder: archive.root,
-        records: archive.records.into_iter().map(|record| record.name).collect(),
-        side_records,
-    };
+    let is_torchs = aligned && archive.has_torch_layout();
+    let mut records: Vec<String> = archive.records.into_iter().map(|record| record.name).collect();
+    // The list of names takes over the room of the records, of which it needs a third.
+    records.shrink_to_fit();
+    let layout = ArchiveLayout { recorded, is_torchs, root_folder: archive.root, records, side_records };
     Ok(Contents { graph, storages, archive: Some(layout), origin, globals, refused })
 }
 
@@ -182,7 +182,7 @@ fn document(
     let dicts = choose::choose(&graph, at, path)?;
     let too_long = |error: TooLong| error.in_file(path);
     let optimizers = optimizers::find(&graph).map_err(|found| found.in_file(path))?;
-    let mut document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
+    let document = Document { path: path.to_owned(), graph, storages, archive, dicts, optimizers };
     let mut state_dicts = document.list_entries(limits.of(Limit::InflatedBytes, file.len()))?;
     if state_dicts.is_empty() {
         state_dicts.push(StateDict::default());
@@ -227,7 +227,7 @@ fn locate(
         }
         let storage = tensors::storage_id(graph, id)
             .map_err(|what| FormatError::NotTorch { path: path.to_owned(), what })?;
-        let name = format!("data/{}", storage.key);
+        let name = format!("{STORAGES}{}", storage.key);
         let Some(record) = archive.record(&name) else {
             let what =
                 format!("the pickle names the storage `{}`, but there is no entry `{name}`", storage.key);
@@ -244,12 +244,12 @@ fn locate(
         }
     }
     let mut side_records = IndexMap::new();
-    for record in archive.records.clone() {
-        let is_storage = record.name.strip_prefix("data/").is_some_and(|key| storages.contains_key(key));
-        if record.name != "data.pkl" && !is_storage {
-            let extent = archive.extent(&record.name, &mut spool, limits)?;
-            side_records.insert(record.name, Storage { extent, crc: Some(record.crc) });
-        }
+    let is_storage = |name: &str| name.strip_prefix(STORAGES).is_some_and(|key| storages.contains_key(key));
+    let side = archive.records.iter().filter(|record| record.name != "data.pkl" && !is_storage(&record.name));
+    let side: Vec<_> = side.map(|record| (record.name.clone(), record.crc)).collect();
+    for (name, crc) in side {
+        let extent = archive.extent(&name, &mut spool, limits)?;
+        side_records.insert(name, Storage { extent, crc: Some(crc) });
     }
     Ok((side_records, storages))
 }
@@ -263,19 +263,18 @@ pub(super) fn module_versions(graph: &Graph, dict: NodeId) -> Option<NodeId> {
 }
 
 impl Document {
-    /// The chosen dicts as state dicts; notes which tensor each of their leaves is.
+    /// The chosen dicts as state dicts.
     ///
     /// # Errors
     /// Where tensors repeat what they view until they are more than `most` bytes longer: written out, each element
     /// stands for itself.
-    fn list_entries(&mut self, most: u64) -> Result<Vec<StateDict>, FormatError> {
+    fn list_entries(&self, most: u64) -> Result<Vec<StateDict>, FormatError> {
         let mut repeated: u64 = 0;
         let mut state_dicts = Vec::with_capacity(self.dicts.len());
-        let mut chosen = std::mem::take(&mut self.dicts);
-        for chosen in &mut chosen {
+        for chosen in &self.dicts {
             let mut entries = Vec::with_capacity(chosen.tree.leaves.len());
             for leaf in &chosen.tree.leaves {
-                let (plain, spec, data) = self.content(&leaf.key, leaf.value)?;
+                let (spec, data, parameter) = self.content(&leaf.key, leaf.value)?;
                 if let EntryData::Stored(tensor) = &data {
                     let bytes = spec.nbytes().unwrap_or(u64::MAX);
                     repeated = repeated.saturating_add(bytes.saturating_sub(tensor.storage.extent.len));
@@ -289,8 +288,6 @@ impl Document {
                         raise: Some(Limit::InflatedBytes),
                     });
                 }
-                let parameter = plain.as_ref().is_some_and(|plain| plain.parameter);
-                chosen.plains.push(plain);
                 entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
             }
             let versions =
@@ -300,7 +297,6 @@ impl Document {
             let at = DictPath(chosen.place.path.clone());
             state_dicts.push(StateDict { at, entries, modules, ..StateDict::default() });
         }
-        self.dicts = chosen;
         Ok(state_dicts)
     }
 
@@ -314,7 +310,7 @@ impl Document {
                 .map(|group| ParamGroup { params: group.ids.clone(), names: group.param_names.clone() });
             let states = nodes.states.iter().map(|(id, state)| {
                 let values = state.values.iter().map(|ValueNodes { name, value, .. }| {
-                    let (_, _, data) = self.content(&format!("{path}.state.{id}.{name}"), *value)?;
+                    let (_, data, _) = self.content(&format!("{path}.state.{id}.{name}"), *value)?;
                     Ok(StateValue { name: name.clone(), data })
                 });
                 Ok((id.clone(), values.collect::<Result<Vec<_>, FormatError>>()?))
@@ -325,12 +321,8 @@ impl Document {
         optimizers.collect()
     }
 
-    /// What a leaf is.
-    fn content(
-        &self,
-        key: &str,
-        value: NodeId,
-    ) -> Result<(Option<Plain>, TensorSpec, EntryData), FormatError> {
+    /// What a leaf is, and whether it is a parameter.
+    fn content(&self, key: &str, value: NodeId) -> Result<(TensorSpec, EntryData, bool), FormatError> {
         let meaning = tensors::meaning(&self.graph, value);
         let meaning = meaning.map_err(|what| FormatError::Tensor {
             path: self.path.clone(),
@@ -341,11 +333,13 @@ impl Document {
             Meaning::Opaque(what) => what,
             Meaning::Other => dicts::describe(&self.graph, value),
             Meaning::Plain(tensor) => match self.stored(&tensor) {
-                Some(stored) => return Ok((Some(tensor), stored.spec.clone(), EntryData::Stored(stored))),
+                Some(stored) => {
+                    return Ok((stored.spec.clone(), EntryData::Stored(stored), tensor.parameter));
+                }
                 None => "a tensor without data".to_owned(),
             },
         };
-        Ok((None, TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what }))
+        Ok((TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what }, false))
     }
 
     fn stored(&self, plain: &Plain) -> Option<StoredTensor> {
@@ -376,11 +370,16 @@ impl Document {
     ///
     /// # Errors
     /// [`FormatError::Crc`] where they differ.
-    pub(super) fn compare(&self, name: &str, record: &Storage, found: u32) -> Result<(), FormatError> {
+    pub(super) fn compare(
+        &self,
+        (folder, name): (&str, &str),
+        record: &Storage,
+        found: u32,
+    ) -> Result<(), FormatError> {
         match record.crc {
             Some(recorded) if recorded != found => {
                 let root = self.archive.as_ref().map_or("", |archive| &archive.root_folder);
-                let entry = format!("{root}/{name}");
+                let entry = format!("{root}/{folder}{name}");
                 Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found })
             }
             _ => Ok(()),
@@ -414,6 +413,6 @@ impl RecordedStorage<'_> {
             hasher.update(bytes);
             done += len;
         }
-        self.document.compare(&format!("data/{}", self.key), self.storage, hasher.finalize())
+        self.document.compare((STORAGES, self.key), self.storage, hasher.finalize())
     }
 }

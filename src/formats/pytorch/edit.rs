@@ -113,9 +113,9 @@ pub(super) fn edit<'a>(output: &'a Output<'a>, path: &'a Path) -> Result<Edited<
     let mut graph = match document {
         // Untouched, items whose keys are no texts stay where they are among the others.
         Some(document) if changes_nothing(output, document) => {
-            return Ok(Edited { graph: document.graph.clone(), new: HashMap::new() });
+            return Ok(Edited { graph: document.graph.to_edit(), new: HashMap::new() });
         }
-        Some(document) => document.graph.clone(),
+        Some(document) => document.graph.to_edit(),
         None => Graph::over(Vec::from([PROTO, 2])),
     };
     let mut editor = Editor {
@@ -307,15 +307,18 @@ impl<'a> Editor<'a, '_> {
             Content::Produced { tensor, like } => (tensor.spec(), Bytes::Produce(*tensor), *like),
             Content::Tied { .. } => return Err(self.wrong(format!("`{}` is tied twice over", tensor.key))),
         };
-        let plain = dict.chosen.zip(like).and_then(|(chosen, like)| chosen.plains.get(like)?.as_ref());
-        let id = self
-            .document
-            .zip(plain)
-            .and_then(|(document, plain)| tensors::storage_id(&document.graph, plain.storage).ok());
+        let like = dict.chosen.zip(like).and_then(|(chosen, like)| chosen.tree.leaves.get(like));
+        let graph = self.document.map(|document| &document.graph);
+        let plain = graph.zip(like).and_then(|(graph, like)| match tensors::meaning(graph, like.value) {
+            Ok(Meaning::Plain(plain)) => Some(plain),
+            _ => None,
+        });
+        let id = graph.zip(plain.as_ref());
+        let id = id.and_then(|(graph, plain)| tensors::storage_id(graph, plain.storage).ok());
         let new = NewTensor {
             spec,
             location: id.as_ref().map_or("cpu", |id| &id.location),
-            requires_grad: plain.is_some_and(|plain| plain.requires_grad),
+            requires_grad: plain.as_ref().is_some_and(|plain| plain.requires_grad),
             parameter: plain.is_some_and(|plain| plain.parameter),
         };
         let built = self.done(|builder| builder.tensor(&new))?;

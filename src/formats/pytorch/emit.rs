@@ -57,7 +57,8 @@ struct Emitter<'a> {
 pub(super) fn emit(graph: &Graph, max_bytes: usize) -> Result<Emission, Entangled> {
     let mut emitter = Emitter {
         graph,
-        out: Vec::new(),
+        // An edited pickle is about as long as what it is made of.
+        out: Vec::with_capacity(graph.bytes().min(max_bytes)),
         memo: vec![UNSEEN; graph.len()],
         next: 0,
         memoize: to_memoize(graph),
@@ -90,13 +91,13 @@ fn to_memoize(graph: &Graph) -> Vec<bool> {
         if seen[place] {
             // A small constant is written again, as Python does; what is larger gets an entry.
             memoize[place] |=
-                graph.literal(id).len() > 9 || !graph.node(id).operands.is_empty() || is_mutable(graph, id);
+                graph.literal(id).len() > 9 || !graph.operands(id).is_empty() || is_mutable(graph, id);
             continue;
         }
         seen[place] = true;
         let node = graph.node(id);
         memoize[place] |= node.memoized;
-        if node.steps.is_some() && !node.memoized {
+        if graph.first_step(id).is_some() && !node.memoized {
             cyclic_risk.push(id);
         }
         pending.extend(graph.operands(id));
@@ -115,7 +116,7 @@ fn to_memoize(graph: &Graph) -> Vec<bool> {
 }
 
 fn is_mutable(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.node(id).op, EMPTY_LIST | EMPTY_DICT | EMPTY_SET) || graph.node(id).steps.is_some()
+    matches!(graph.node(id).op, EMPTY_LIST | EMPTY_DICT | EMPTY_SET) || graph.first_step(id).is_some()
 }
 
 impl Span {
@@ -157,7 +158,8 @@ impl Emitter<'_> {
             return;
         }
         let node = self.graph.node(id);
-        if node.operands.is_empty() && !opcode::takes_mark(node.op) {
+        let operands = self.graph.operand_span(id);
+        if operands.is_empty() && !opcode::takes_mark(node.op) {
             self.create(id);
             return;
         }
@@ -165,7 +167,7 @@ impl Emitter<'_> {
             self.out.push(MARK);
         }
         self.tasks.push(Task::Create(id));
-        self.tasks.push(Task::Operands(node.operands, 0));
+        self.tasks.push(Task::Operands(operands, 0));
     }
 
     fn create(&mut self, id: NodeId) {
@@ -198,7 +200,7 @@ impl Emitter<'_> {
             }
             self.next += 1;
         }
-        if let Some((first, _)) = node.steps {
+        if let Some(first) = self.graph.first_step(id) {
             self.tasks.push(Task::Steps(first));
         }
     }
@@ -210,7 +212,7 @@ impl Emitter<'_> {
         match node.op {
             TUPLE => self.out.push(POP_MARK),
             TUPLE1 | TUPLE2 | TUPLE3 => {
-                let pops = node.operands.len as usize;
+                let pops = self.graph.operands(id).len();
                 self.out.extend(std::iter::repeat_n(POP, pops));
             }
             op => {

@@ -5,10 +5,14 @@
 //! memoized it. That is enough to write the pickle again byte for byte, see `emit`.
 //!
 //! Nodes, steps, operand lists and literal bytes live in four arenas and refer to each other by
-//! index, so that neither reading nor dropping a hostile graph recurses.
+//! index, so that neither reading nor dropping a hostile graph recurses. A copy that is to be edited
+//! shares the pickle, which never changes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
 
 use super::opcode::*;
 
@@ -23,19 +27,17 @@ pub(super) struct Span {
     pub(super) len: u32,
 }
 
-/// How one value comes to be.
+/// How one value comes to be. There are ten of them for each tensor: what few of them have lies beside them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     /// The opcode that creates the value.
     pub(super) op: u8,
     /// Whether the pickler put the value into its memo.
     pub(super) memoized: bool,
-    /// The opcode with its inline argument as it stood in the pickle.
-    pub(super) literal: Span,
-    /// The operands, in the order in which they were pushed.
-    pub(super) operands: Span,
-    /// The first and the last mutation step.
-    pub(super) steps: Option<(u32, u32)>,
+    /// Whether it is a literal: the opcode with its inline argument as it stood in the pickle. Else it has operands.
+    is_literal: bool,
+    /// The bytes of the literal, or the operands in the order in which they were pushed.
+    span: Span,
 }
 
 /// One mutation of a node.
@@ -51,17 +53,23 @@ pub(super) struct Step {
 pub(super) struct Full;
 
 /// The values of a pickle and how they hang together.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Graph {
     pub(super) protocol: u8,
     pub(super) root: NodeId,
     nodes: Vec<Node>,
+    /// The inline arguments of nodes that have operands too: `INST`.
+    inline: HashMap<NodeId, Span, RandomState>,
     steps: Vec<Step>,
+    /// The first and the last mutation step of the nodes that have some.
+    changed: HashMap<NodeId, (u32, u32), RandomState>,
     operands: Vec<NodeId>,
-    /// The literals: the pickle itself while reading, and what edits add after it.
-    bytes: Vec<u8>,
+    /// What was read: most literals are ranges of it.
+    pickle: Arc<Vec<u8>>,
+    /// The literals that edits add; in spans they follow the pickle.
+    added: Vec<u8>,
     /// Unmemoized small constants, one node each.
-    constants: HashMap<[u8; 9], NodeId>,
+    constants: HashMap<[u8; 9], NodeId, RandomState>,
     /// How many bytes of joined keys a walk through it may make.
     pub(super) key_bytes: u64,
     /// Which opcodes the pickle was read from: not all of them leave a node.
@@ -79,13 +87,41 @@ impl Graph {
             protocol: 2,
             root: NodeId(0),
             nodes: Vec::new(),
+            inline: HashMap::default(),
             steps: Vec::new(),
+            changed: HashMap::default(),
             operands: Vec::new(),
-            bytes,
-            constants: HashMap::new(),
+            pickle: Arc::new(bytes),
+            added: Vec::new(),
+            constants: HashMap::default(),
             key_bytes: u64::MAX,
             opcodes: [false; 256],
         }
+    }
+
+    /// A copy with room for edits.
+    pub(super) fn to_edit(&self) -> Self {
+        Graph {
+            protocol: self.protocol,
+            root: self.root,
+            nodes: with_room(&self.nodes),
+            inline: self.inline.clone(),
+            steps: with_room(&self.steps),
+            changed: self.changed.clone(),
+            operands: with_room(&self.operands),
+            pickle: self.pickle.clone(),
+            added: self.added.clone(),
+            constants: self.constants.clone(),
+            key_bytes: self.key_bytes,
+            opcodes: self.opcodes,
+        }
+    }
+
+    /// Gives back what the arenas have taken ahead of need.
+    pub(super) fn complete(&mut self) {
+        self.nodes.shrink_to_fit();
+        self.steps.shrink_to_fit();
+        self.operands.shrink_to_fit();
     }
 
     /// How many nodes there are.
@@ -114,9 +150,24 @@ impl Graph {
         (0..=u8::MAX).filter(|&code| self.opcodes[usize::from(code)])
     }
 
-    /// The bytes of all literals.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The pickle that it was read from.
+    pub(super) fn pickle(&self) -> &[u8] {
+        &self.pickle
+    }
+
+    /// The length of the pickle and of all literals that were added to it, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.pickle.len() + self.added.len()
+    }
+
+    /// The bytes of a literal.
+    fn slice(&self, span: Span) -> &[u8] {
+        let start = span.start as usize;
+        let (bytes, start) = match start.checked_sub(self.pickle.len()) {
+            Some(start) => (&self.added, start),
+            None => (&*self.pickle, start),
+        };
+        &bytes[start..start + span.len as usize]
     }
 
     /// The node of this id.
@@ -134,15 +185,23 @@ impl Graph {
         &self.operands[span.start as usize..span.start as usize + span.len as usize]
     }
 
-    /// The operands of a node.
-    pub(super) fn operands(&self, id: NodeId) -> &[NodeId] {
-        self.list(self.node(id).operands)
+    /// Where the operands of a node are; nowhere, where it is a literal.
+    pub(super) fn operand_span(&self, id: NodeId) -> Span {
+        let node = self.node(id);
+        if node.is_literal { Span::default() } else { node.span }
     }
 
-    /// The opcode of a node with its inline argument.
+    /// The operands of a node.
+    pub(super) fn operands(&self, id: NodeId) -> &[NodeId] {
+        self.list(self.operand_span(id))
+    }
+
+    /// The opcode of a node with its inline argument; empty, where it has none.
     pub(super) fn literal(&self, id: NodeId) -> &[u8] {
-        let span = self.node(id).literal;
-        &self.bytes[span.start as usize..span.start as usize + span.len as usize]
+        let node = self.node(id);
+        let span =
+            if node.is_literal { node.span } else { self.inline.get(&id).copied().unwrap_or_default() };
+        self.slice(span)
     }
 
     /// The step of this index.
@@ -150,9 +209,14 @@ impl Graph {
         &self.steps[index as usize]
     }
 
+    /// The first mutation step of a node.
+    pub(super) fn first_step(&self, id: NodeId) -> Option<u32> {
+        self.changed.get(&id).map(|&(first, _)| first)
+    }
+
     /// The mutation steps of a node, in order.
     pub(super) fn steps(&self, id: NodeId) -> impl Iterator<Item = &Step> {
-        let mut next = self.node(id).steps.map(|(first, _)| first);
+        let mut next = self.first_step(id);
         std::iter::from_fn(move || {
             let step = self.step(next?);
             next = step.next;
@@ -162,35 +226,41 @@ impl Graph {
 
     /// Adds a node that is one literal found at `start..end` of the bytes.
     pub(super) fn add_literal(&mut self, op: u8, start: usize, end: usize) -> Result<NodeId, Full> {
-        let literal = Span { start: index(start)?, len: index(end - start)? };
+        let span = Span { start: index(start)?, len: index(end - start)? };
         let mut constant = [0; 9];
         let is_constant = matches!(
             op,
             NONE | NEWTRUE | NEWFALSE | EMPTY_TUPLE | BININT | BININT1 | BININT2 | BINFLOAT | LONG1
         ) && end - start <= constant.len();
         if is_constant {
-            constant[..end - start].copy_from_slice(&self.bytes[start..end]);
+            constant[..end - start].copy_from_slice(self.slice(span));
             if let Some(&id) = self.constants.get(&constant) {
                 return Ok(id);
             }
         }
-        let id = self.push(Node { op, memoized: false, literal, operands: Span::default(), steps: None })?;
+        let id = self.push(Node { op, memoized: false, is_literal: true, span })?;
         if is_constant {
             self.constants.insert(constant, id);
         }
         Ok(id)
     }
 
-    /// Adds a node of an opcode over operands; `literal` is the inline argument of `INST`.
-    pub(super) fn add(&mut self, op: u8, operands: &[NodeId], literal: Span) -> Result<NodeId, Full> {
-        let operands = self.add_list(operands)?;
-        self.push(Node { op, memoized: false, literal, operands, steps: None })
+    /// Adds a node of an opcode over operands.
+    pub(super) fn add(&mut self, op: u8, operands: &[NodeId]) -> Result<NodeId, Full> {
+        let span = self.add_list(operands)?;
+        self.push(Node { op, memoized: false, is_literal: false, span })
+    }
+
+    /// Notes the inline argument of a node over operands, found at `start..end` of the bytes.
+    pub(super) fn set_inline(&mut self, id: NodeId, start: usize, end: usize) -> Result<(), Full> {
+        self.inline.insert(id, Span { start: index(start)?, len: index(end - start)? });
+        Ok(())
     }
 
     /// Adds a node whose literal is not in the bytes yet.
     pub(super) fn add_new_literal(&mut self, literal: &[u8], memoized: bool) -> Result<NodeId, Full> {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(literal);
+        let start = self.bytes();
+        self.added.extend_from_slice(literal);
         let op = literal.first().copied().unwrap_or(NONE);
         let id = self.add_literal(op, start, start + literal.len())?;
         self.nodes[id.0 as usize].memoized |= memoized;
@@ -211,26 +281,23 @@ impl Graph {
         let operands = self.add_list(operands)?;
         let new = index(self.steps.len())?;
         self.steps.push(Step { op, operands, next: None });
-        let node = &mut self.nodes[id.0 as usize];
-        match &mut node.steps {
-            Some((_, last)) => {
-                self.steps[*last as usize].next = Some(new);
-                *last = new;
-            }
-            none => *none = Some((new, new)),
+        let (_, last) = self.changed.entry(id).or_insert((new, new));
+        if *last != new {
+            self.steps[*last as usize].next = Some(new);
+            *last = new;
         }
         Ok(())
     }
 
     /// Forgets all mutation steps of a node.
     pub(super) fn clear_steps(&mut self, id: NodeId) {
-        self.nodes[id.0 as usize].steps = None;
+        self.changed.remove(&id);
     }
 
-    /// Replaces the operands of a node.
+    /// Replaces the operands of a node that is no literal.
     pub(super) fn set_operands(&mut self, id: NodeId, operands: &[NodeId]) -> Result<(), Full> {
         let span = self.add_list(operands)?;
-        self.nodes[id.0 as usize].operands = span;
+        self.nodes[id.0 as usize].span = span;
         Ok(())
     }
 
@@ -370,6 +437,13 @@ impl Graph {
         let items = self.items(id);
         items.iter().rev().find(|item| self.text(item.0).is_some_and(|text| text == key)).map(|item| item.1)
     }
+}
+
+/// A copy that holds a quarter more before it has to move.
+fn with_room<T: Copy>(list: &[T]) -> Vec<T> {
+    let mut copy = Vec::with_capacity(list.len() + list.len() / 4);
+    copy.extend_from_slice(list);
+    copy
 }
 
 fn little_endian(bytes: &[u8]) -> Option<i64> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::graph::{Full, Graph, NodeId, Span};
+use super::graph::{Full, Graph, NodeId};
 use super::opcode::{self, *};
 use crate::formats::Limit;
 
@@ -60,7 +60,7 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
     machine.graph.protocol = 0; // until PROTO says otherwise
     loop {
         let offset = machine.position;
-        let code = machine.graph.bytes().get(offset).copied();
+        let code = machine.graph.pickle().get(offset).copied();
         let error = |what: String| PickleError {
             opcode: match code {
                 None => "the end".to_owned(),
@@ -75,10 +75,11 @@ pub(super) fn read(bytes: Vec<u8>, max_nodes: usize) -> Result<Graph, PickleErro
         match machine.run(code) {
             Ok(false) => {}
             Ok(true) => {
-                let rest = machine.graph.bytes().len() - machine.position;
+                let rest = machine.graph.pickle().len() - machine.position;
                 if rest > 0 {
                     return Err(error(format!("{rest} more bytes follow the pickle")));
                 }
+                machine.graph.complete();
                 return Ok(machine.graph);
             }
             Err(what) => return Err(error(what)),
@@ -160,21 +161,21 @@ impl Machine {
 
     fn take(&mut self, len: usize) -> Step<&[u8]> {
         let start = self.position;
-        let left = self.graph.bytes().len() - start;
+        let left = self.graph.pickle().len() - start;
         if len > left {
             return Err(format!("the argument has {len} bytes, the pickle has {left} left"));
         }
         self.position += len;
-        Ok(&self.graph.bytes()[start..start + len])
+        Ok(&self.graph.pickle()[start..start + len])
     }
 
     /// The argument up to the next line break.
     fn take_line(&mut self) -> Step<&[u8]> {
         let start = self.position;
-        let rest = &self.graph.bytes()[start..];
+        let rest = &self.graph.pickle()[start..];
         let end = rest.iter().position(|&byte| byte == b'\n').ok_or("the argument has no line break")?;
         self.position += end + 1;
-        Ok(&self.graph.bytes()[start..start + end])
+        Ok(&self.graph.pickle()[start..start + end])
     }
 
     /// A length of `width` bytes.
@@ -249,7 +250,7 @@ impl Machine {
         if code == STACK_GLOBAL && operands.iter().any(|&id| self.graph.text(id).is_none()) {
             return Err("a module or class name is no text".to_owned());
         }
-        let node = self.graph.add(code, &operands, Span::default())?;
+        let node = self.graph.add(code, &operands)?;
         self.stack.push(Slot { node, creation: true });
         Ok(())
     }
@@ -260,13 +261,7 @@ impl Machine {
             self.take_line()?;
             self.take_line()?;
         }
-        let literal = match code {
-            INST => Span {
-                start: u32::try_from(start).map_err(|_| Full)?,
-                len: u32::try_from(self.position - start).map_err(|_| Full)?,
-            },
-            _ => Span::default(),
-        };
+        let end = self.position;
         let mark = self.mark()?;
         let operands = self.pop_many(self.stack.len() - mark)?;
         if code == DICT && !operands.len().is_multiple_of(2) {
@@ -275,7 +270,10 @@ impl Machine {
         if code == OBJ && operands.is_empty() {
             return Err("there is no class on the stack".to_owned());
         }
-        let node = self.graph.add(code, &operands, literal)?;
+        let node = self.graph.add(code, &operands)?;
+        if code == INST {
+            self.graph.set_inline(node, start, end)?;
+        }
         self.stack.push(Slot { node, creation: true });
         Ok(())
     }

@@ -171,7 +171,7 @@ pub(super) fn meaning(graph: &Graph, id: NodeId) -> Result<Meaning, String> {
     for _ in 0..4 {
         let Some((callable, arguments)) = graph.call(id) else { return Ok(Meaning::Other) };
         let Some((module, name)) = graph.global(callable) else { return Ok(Meaning::Other) };
-        if graph.node(id).steps.is_some() && name.starts_with("_rebuild") {
+        if graph.first_step(id).is_some() && name.starts_with("_rebuild") {
             return Ok(Meaning::Opaque("a tensor with attributes".to_owned()));
         }
         match (module.as_ref(), name.as_ref()) {

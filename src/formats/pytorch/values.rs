@@ -36,7 +36,7 @@ pub(in crate::formats) fn check(
     document: &Document,
     edits: &[Edit],
 ) -> Result<Vec<Option<String>>, EditError> {
-    let mut graph = document.graph.clone();
+    let mut graph = document.graph.to_edit();
     let mut builder = Builder::new(&mut graph);
     edits.iter().enumerate().map(|(index, edit)| make(&mut builder, document, index, edit)).collect()
 }

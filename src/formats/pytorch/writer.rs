@@ -1,13 +1,12 @@
 //! Writes torch files: the pickle, then every storage once, in torch's own order and layout.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-
-use indexmap::IndexMap;
 
 use super::archive_writer::{ArchiveWriter, Crc};
 use super::build::Builder;
-use super::document::{ArchiveLayout, Document, RECORD};
+use super::document::{ArchiveLayout, Document, RECORD, STORAGES};
 use super::edit::{self, Bytes, Edited, NewStorage};
 use super::emit::{self, Emission};
 use super::graph::{Graph, NodeId};
@@ -39,11 +38,13 @@ pub(in crate::formats) fn write<'a>(
     };
     let mut edited = edit::edit(output, path)?;
     let (emission, storages) = number_storages(&mut edited, output.source.document.as_deref(), path)?;
-    write_changed(output.source.document.as_deref(), record, (&emission, storages), out)
+    // As large as the source's; what follows takes room too.
+    drop(edited);
+    write_changed(output.source.document.as_deref(), record, (emission, storages), out)
 }
 
 fn emit(graph: &Graph, path: &Path) -> Result<Emission, FormatError> {
-    let budget = graph.bytes().len().saturating_mul(8).saturating_add(graph.len().saturating_mul(64));
+    let budget = graph.bytes().saturating_mul(8).saturating_add(graph.len().saturating_mul(64));
     emit::emit(graph, budget.saturating_add(1 << 20)).map_err(|emit::Entangled| FormatError::Output {
         path: path.to_owned(),
         what: "the pickle is entangled with itself and would grow without bound".to_owned(),
@@ -56,15 +57,15 @@ fn write_again(
     layout: &ArchiveLayout,
     out: &mut OutputFile<'_>,
 ) -> Result<Body, FormatError> {
-    let emission = emit(&document.graph, out.path())?;
+    let mut emission = Some(emit(&document.graph, out.path())?);
     let mut archive = Copies::new(out, &layout.root_folder);
     for name in &layout.records {
         if name == "data.pkl" {
-            archive.pickle(&emission)?;
+            emission.take().map_or(Ok(()), |emission| archive.pickle(emission))?;
         } else if let Some(record) = layout.side_records.get(name) {
-            archive.copy(name, document, name, record)?;
-        } else if let Some(storage) = name.strip_prefix("data/").and_then(|key| document.storages.get(key)) {
-            archive.copy(name, document, name, storage)?;
+            archive.copy(name, document, ("", name), record)?;
+        } else if let Some(storage) = name.strip_prefix(STORAGES).and_then(|key| document.storages.get(key)) {
+            archive.copy(name, document, ("", name), storage)?;
         }
     }
     archive.finish()
@@ -81,8 +82,9 @@ struct Copies<'o, 'f, 'd> {
 /// A record that is taken over.
 struct Copied<'d> {
     document: &'d Document,
-    /// Its name in the source.
-    name: String,
+    /// Its name in the source: its folder there, and what follows that.
+    folder: &'static str,
+    name: &'d str,
     record: &'d Storage,
     sum: Sum,
 }
@@ -93,9 +95,9 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
     }
 
     /// Lays out the pickle.
-    fn pickle(&mut self, emission: &Emission) -> Result<(), FormatError> {
-        self.globals.clone_from(&emission.globals);
-        self.writer.record("data.pkl", &emission.bytes)
+    fn pickle(&mut self, emission: Emission) -> Result<(), FormatError> {
+        self.globals = emission.globals;
+        self.writer.record("data.pkl", emission.bytes)
     }
 
     /// Lays out a record of the source under a name of the output.
@@ -103,13 +105,13 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
         &mut self,
         name: &str,
         document: &'d Document,
-        source_name: &str,
+        (folder, source_name): (&'static str, &'d str),
         record: &'d Storage,
     ) -> Result<(), FormatError> {
         let copied = &mut self.copied;
         self.writer.body(name, record.extent.len, |out| {
             let sum = out.summed_extent(&record.extent);
-            copied.push(Copied { document, name: source_name.to_owned(), record, sum });
+            copied.push(Copied { document, folder, name: source_name, record, sum });
             record.crc.map_or(Crc::Computed(sum), Crc::Known)
         })
     }
@@ -121,8 +123,8 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
     fn finish(self) -> Result<Body, FormatError> {
         let (moved, sums, bytes) = self.writer.finish()?;
         let mut verified = HashSet::with_capacity(self.copied.len());
-        for Copied { document, name, record, sum } in self.copied {
-            document.compare(&name, record, sums.get(sum.0).copied().unwrap_or_default())?;
+        for Copied { document, folder, name, record, sum } in self.copied {
+            document.compare((folder, name), record, sums.get(sum.0).copied().unwrap_or_default())?;
             verified.insert(std::ptr::from_ref(record));
         }
         Ok(Body { bytes, moved, verified, globals: self.globals })
@@ -134,7 +136,7 @@ enum OutStorage<'a> {
     /// That of the source under this key.
     Kept {
         document: &'a Document,
-        key: String,
+        key: &'a str,
         storage: &'a Storage,
     },
     New(NewStorage<'a>),
@@ -148,12 +150,13 @@ fn number_storages<'a>(
     path: &Path,
 ) -> Result<(Emission, Vec<OutStorage<'a>>), FormatError> {
     let wrong = |what: String| FormatError::Output { path: path.to_owned(), what };
-    let order = emit(&edited.graph, path)?.persistent;
+    let emission = emit(&edited.graph, path)?;
     // A source storage has one number however many persistent ids name it.
-    let mut kept: IndexMap<String, usize> = IndexMap::new();
+    let mut kept: HashMap<&str, usize> = HashMap::new();
     let mut storages = Vec::new();
-    let mut numbers: Vec<(NodeId, usize)> = Vec::with_capacity(order.len());
-    for id in order {
+    // The persistent ids that name another number than the one that they are to have.
+    let mut numbers: Vec<(NodeId, usize)> = Vec::new();
+    for &id in &emission.persistent {
         let next = storages.len();
         if let Some(new) = edited.new.remove(&id) {
             storages.push(OutStorage::New(new));
@@ -161,22 +164,31 @@ fn number_storages<'a>(
             continue;
         }
         let key = tensors::storage_id(&edited.graph, id).map_err(wrong)?.key;
-        let found = document.and_then(|document| Some((document, document.storages.get(&key)?)));
-        let (document, storage) = found.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
-        let number = *kept.entry(key.clone()).or_insert(next);
+        let found = document.and_then(|document| Some((document, document.storages.get_key_value(&key)?)));
+        let (document, (key, storage)) =
+            found.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
+        let number = *kept.entry(key).or_insert(next);
         if number == next {
             storages.push(OutStorage::Kept { document, key, storage });
         }
-        numbers.push((id, number));
+        if *key != number.to_string() {
+            numbers.push((id, number));
+        }
     }
+    if numbers.is_empty() {
+        return Ok((emission, storages));
+    }
+    drop(emission);
     let full = |_| wrong("the pickle would exceed 4 GiB".to_owned());
     let mut builder = Builder::new(&mut edited.graph);
-    let mut keys: Vec<NodeId> = Vec::with_capacity(storages.len());
-    for number in 0..storages.len() {
-        keys.push(builder.string(&number.to_string()).map_err(full)?);
-    }
+    // Those of one storage share the text of its key, as torch pickles it.
+    let mut keys: HashMap<usize, NodeId> = HashMap::new();
     for (id, number) in numbers {
-        builder.set_storage_key(id, keys[number]).map_err(full)?;
+        let key = match keys.entry(number) {
+            Entry::Occupied(key) => *key.get(),
+            Entry::Vacant(key) => *key.insert(builder.string(&number.to_string()).map_err(full)?),
+        };
+        builder.set_storage_key(id, key).map_err(full)?;
     }
     Ok((emit(&edited.graph, path)?, storages))
 }
@@ -184,7 +196,7 @@ fn number_storages<'a>(
 fn write_changed<'a>(
     document: Option<&'a Document>,
     migration: &Recording,
-    (emission, storages): (&Emission, Vec<OutStorage<'a>>),
+    (emission, storages): (Emission, Vec<OutStorage<'a>>),
     out: &mut OutputFile<'a>,
 ) -> Result<Body, FormatError> {
     let path = out.path();
@@ -199,14 +211,14 @@ fn write_changed<'a>(
         [(".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")];
     for (name, value) in own {
         if has(name) {
-            archive.writer.record(name, value)?;
+            archive.writer.record(name, value.to_vec())?;
         }
     }
     for (number, storage) in storages.into_iter().enumerate() {
-        let name = format!("data/{number}");
+        let name = format!("{STORAGES}{number}");
         match storage {
             OutStorage::Kept { document, key, storage } => {
-                archive.copy(&name, document, &format!("data/{key}"), storage)?;
+                archive.copy(&name, document, (STORAGES, key), storage)?;
             }
             OutStorage::New(new) => archive.writer.body(&name, new.nbytes, |out| {
                 Crc::Computed(match &new.bytes {
@@ -223,17 +235,17 @@ fn write_changed<'a>(
     }
     if let Some((document, layout)) = source {
         let kept = layout.side_records.iter();
-        let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with("data/"));
+        let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with(STORAGES));
         for (name, record) in kept {
-            archive.copy(name, document, name, record)?;
+            archive.copy(name, document, ("", name), record)?;
         }
     }
     if let Some(migration) = migration.text() {
-        archive.writer.record(RECORD, migration.as_bytes())?;
+        archive.writer.record(RECORD, migration.into())?;
     }
     match source.and_then(|(document, layout)| Some((document, layout.side_records.get("version")?))) {
-        Some((document, record)) => archive.copy("version", document, "version", record)?,
-        None => archive.writer.record("version", b"3\n")?,
+        Some((document, record)) => archive.copy("version", document, ("", "version"), record)?,
+        None => archive.writer.record("version", b"3\n".to_vec())?,
     }
     archive.finish()
 }

@@ -1,7 +1,10 @@
 //! Lays out and writes a file.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+
+use indexmap::IndexMap;
+use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use super::{MAX_HEADER, to_crate};
 use crate::formats::checkpoint::{EntryData, Format, StateDict};
@@ -22,6 +25,8 @@ struct Planned<'a> {
     key: &'a str,
     spec: TensorSpec,
     nbytes: u64,
+    /// Where its bytes begin behind the header.
+    at: u64,
     source: Source<'a>,
 }
 
@@ -44,20 +49,19 @@ pub(in crate::formats) fn write<'a>(
             others,
         });
     }
-    let planned = plan(output, path)?;
-    let mut order: Vec<&Planned<'_>> = planned.iter().collect();
-    order.sort_by_key(|tensor| std::cmp::Reverse(tensor.spec.dtype.bits()));
-
-    let mut offsets = HashMap::with_capacity(order.len());
+    let mut planned = plan(output, path)?;
+    let mut order: Vec<usize> = (0..planned.len()).collect();
+    order.sort_by_key(|&tensor| std::cmp::Reverse(planned[tensor].spec.dtype.bits()));
     let mut end = 0u64;
-    for tensor in &order {
-        let from = end;
+    for &tensor in &order {
+        let tensor = &mut planned[tensor];
+        tensor.at = end;
         end = end.checked_add(tensor.nbytes).ok_or_else(|| too_large(path, tensor.key))?;
-        offsets.insert(tensor.key, (from, end));
     }
-    let mut header = header(output, &planned, &offsets)?;
+    let order = order.iter().map(|&tensor| &planned[tensor]);
+    let mut header = header(output, &planned, path)?;
     if end >= WINDOW {
-        align(&mut header, order.first().map(|tensor| &tensor.source));
+        align(&mut header, order.clone().next().map(|tensor| &tensor.source));
     }
     if header.len() as u64 > MAX_HEADER {
         let (size, limit) = (header.len() as u64, MAX_HEADER);
@@ -70,7 +74,7 @@ pub(in crate::formats) fn write<'a>(
         });
     }
     out.text(&(header.len() as u64).to_le_bytes());
-    out.text(&header);
+    out.own_text(header);
     for tensor in order {
         let begin = out.position();
         match &tensor.source {
@@ -135,7 +139,7 @@ fn plan<'a>(output: &'a Output<'a>, path: &Path) -> Result<Vec<Planned<'a>>, For
             });
         }
         let nbytes = spec.nbytes().ok_or_else(|| too_large(path, key))?;
-        planned.push(Planned { key, spec, nbytes, source });
+        planned.push(Planned { key, spec, nbytes, at: 0, source });
     }
     Ok(planned)
 }
@@ -152,7 +156,7 @@ fn kept<'a>(source: &StateDict, entry: usize, path: &Path) -> Result<(TensorSpec
         }
         EntryData::Opaque { what } => Err(FormatError::OpaqueEntry {
             path: path.to_owned(),
-            key: entry.key.clone(),
+            key: entry.key.to_string(),
             what: what.clone(),
         }),
     }
@@ -164,11 +168,7 @@ fn too_large(path: &Path, key: &str) -> FormatError {
 }
 
 /// The JSON text as the crate writes it, padded with spaces to a multiple of 8.
-fn header(
-    output: &Output<'_>,
-    planned: &[Planned<'_>],
-    offsets: &HashMap<&str, (u64, u64)>,
-) -> Result<Vec<u8>, FormatError> {
+fn header(output: &Output<'_>, planned: &[Planned<'_>], path: &Path) -> Result<Vec<u8>, FormatError> {
     let source = output.source;
     // The edits of a torch file are about values that a safetensors file does not hold.
     let edits = if source.format == Format::Safetensors { output.edits } else { &[] };
@@ -189,24 +189,40 @@ fn header(
             metadata.shift_remove("migrate");
         }
     }
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut parts = Vec::with_capacity(planned.len() + 1);
-    if output.source.has_metadata || !metadata.is_empty() {
-        let pairs: Vec<String> =
-            metadata.iter().map(|(key, value)| format!("{}:{}", quote(key), quote(value))).collect();
-        parts.push(format!("\"__metadata__\":{{{}}}", pairs.join(",")));
-    }
-    for tensor in planned {
-        let dims: Vec<String> = tensor.spec.shape.iter().map(u64::to_string).collect();
-        let dtype = to_crate(tensor.spec.dtype).map(|dtype| dtype.to_string()).unwrap_or_default();
-        let (from, to) = offsets.get(tensor.key).copied().unwrap_or_default();
-        parts.push(format!(
-            "{}:{{\"dtype\":\"{dtype}\",\"shape\":[{}],\"data_offsets\":[{from},{to}]}}",
-            quote(tensor.key),
-            dims.join(",")
-        ));
-    }
-    let mut header = format!("{{{}}}", parts.join(",")).into_bytes();
+    let has_metadata = output.source.has_metadata || !metadata.is_empty();
+    let header = Header { metadata: has_metadata.then_some(&metadata), tensors: planned };
+    let mut header = serde_json::to_vec(&header)
+        .map_err(|error| FormatError::Output { path: path.to_owned(), what: error.to_string() })?;
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
+}
+
+/// The header, which serde writes from start to end.
+struct Header<'h, 'a> {
+    metadata: Option<&'h IndexMap<String, String>>,
+    tensors: &'h [Planned<'a>],
+}
+
+impl Serialize for Header<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut header = serializer.serialize_map(None)?;
+        if let Some(metadata) = self.metadata {
+            header.serialize_entry("__metadata__", metadata)?;
+        }
+        for tensor in self.tensors {
+            header.serialize_entry(tensor.key, tensor)?;
+        }
+        header.end()
+    }
+}
+
+impl Serialize for Planned<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let dtype = to_crate(self.spec.dtype).map(|dtype| dtype.to_string()).unwrap_or_default();
+        let mut info = serializer.serialize_struct("TensorInfo", 3)?;
+        info.serialize_field("dtype", &dtype)?;
+        info.serialize_field("shape", &*self.spec.shape)?;
+        info.serialize_field("data_offsets", &[self.at, self.at + self.nbytes])?;
+        info.end()
+    }
 }

@@ -51,14 +51,14 @@ pub(in crate::formats) fn open(path: &Path, at: &[&str], limits: &Limits) -> Res
 
 /// Checks that a shard holds the keys that the index puts into it, and no others.
 fn compare(index: &Index, file: &str, keys: &[&str], shard: &Checkpoint) -> Result<(), ShardProblem> {
-    let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect();
+    let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();
     let lacking: Vec<&&str> = keys.iter().filter(|key| !held.contains(**key)).collect();
     if let [key, more @ ..] = lacking.as_slice() {
         let (key, file, more) = ((**key).to_owned(), file.to_owned(), more.len());
         return Err(ShardProblem::KeyNotInShard { key, file, more });
     }
     let listed = |key: &str| index.weight_map.get(key).filter(|listed| *listed != file);
-    let foreign = shard.main_dict().entries.iter().map(|entry| entry.key.as_str());
+    let foreign = shard.main_dict().entries.iter().map(|entry| &*entry.key);
     let mut foreign = foreign.filter(|key| index.weight_map.get(*key).is_none_or(|listed| listed != file));
     if let Some(key) = foreign.next() {
         let listed = listed(key).cloned();

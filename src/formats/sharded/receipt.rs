@@ -204,7 +204,7 @@ impl Receipt {
             return Some(Flaw::Length { found, wanted: self.bytes });
         }
         let Ok(shard) = open_file(path, &[], &Limits::default()) else { return Some(Flaw::Unreadable) };
-        let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect();
+        let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();
         let same = held.len() == self.keys.len() && self.keys.iter().all(|key| held.contains(key.as_str()));
         (!same).then_some(Flaw::Keys)
     }

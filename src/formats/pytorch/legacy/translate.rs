@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::super::build::Builder;
-use super::super::graph::{Full, Graph, NodeId, Span};
+use super::super::graph::{Full, Graph, NodeId};
 use super::super::opcode::*;
 
 /// Translates a graph.
@@ -26,7 +26,7 @@ pub(super) fn translate(graph: &mut Graph) -> Result<(), String> {
             BINPERSID => match persistent(graph, id)? {
                 Persistent::Class(class) => drop(classes.insert(id, class)),
                 Persistent::Storage { fields, view } => {
-                    let tuple = graph.add(TUPLE, &fields, Span::default()).map_err(full)?;
+                    let tuple = graph.add(TUPLE, &fields).map_err(full)?;
                     graph.memoize(tuple);
                     graph.set_operands(id, &[tuple]).map_err(full)?;
                     if let Some(offset) = view {
@@ -142,7 +142,7 @@ fn move_views(graph: &mut Graph, views: &HashMap<NodeId, u64>) -> Result<(), Str
                 .add_new_literal(&[&[LONG1, 8][..], &offset.to_le_bytes()].concat(), false)
                 .map_err(full)?;
         }
-        let tuple = graph.add(TUPLE, &arguments, Span::default()).map_err(full)?;
+        let tuple = graph.add(TUPLE, &arguments).map_err(full)?;
         graph.memoize(tuple);
         graph.set_operands(call, &[callable, tuple]).map_err(full)?;
     }

@@ -24,7 +24,7 @@ pub(super) fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
     let mut out = OutputFile::new(path, &file, &Silent);
     let mut archive = ArchiveWriter::new(&mut out, root);
     for (name, bytes) in records {
-        archive.record(name, bytes).unwrap();
+        archive.record(name, bytes.to_vec()).unwrap();
     }
     archive.finish().unwrap();
 }
@@ -119,7 +119,7 @@ pub(super) fn kept<'a>(source: &Checkpoint, name: impl Fn(&str) -> String) -> Ve
 }
 
 pub(super) fn keys(checkpoint: &Checkpoint) -> Vec<&str> {
-    checkpoint.main_dict().entries.iter().map(|entry| entry.key.as_str()).collect()
+    checkpoint.main_dict().entries.iter().map(|entry| &*entry.key).collect()
 }
 
 pub(super) const FOUR: &[u8] = &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16];

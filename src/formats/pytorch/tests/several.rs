@@ -37,7 +37,7 @@ fn kept<'a>(source: &'a Checkpoint, name: impl Fn(usize, &str) -> String) -> Out
 }
 
 fn keys(dict: &StateDict) -> Vec<&str> {
-    dict.entries.iter().map(|entry| entry.key.as_str()).collect()
+    dict.entries.iter().map(|entry| &*entry.key).collect()
 }
 
 fn others(checkpoint: &Checkpoint) -> Vec<&str> {
