@@ -57,7 +57,7 @@ impl Stream {
         let operand = |operands: &[ExprId], index: usize| Stream::new(arena, operands[index], key, source);
         match &node.kind {
             NodeKind::Source(index) => Stream::stored(*index, key, source),
-            NodeKind::Op(op, operands) => Ok(match op {
+            NodeKind::Op(op, operands) => Ok(match &**op {
                 TensorOp::Copy => operand(operands, 0)?,
                 TensorOp::Permute(dims) => {
                     let mut stream = operand(operands, 0)?;

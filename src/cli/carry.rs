@@ -66,7 +66,7 @@ pub(super) fn carry_out(
         part::check(place, cut)?;
     }
     let begin = Instant::now();
-    let prepared = prepare(args, place.holds_several_dicts())?;
+    let mut prepared = prepare(args, place.holds_several_dicts())?;
     if prepared.keys_alone {
         let message = format!("`{}` is a key set and holds no tensors", prepared.checkpoint.path.display());
         let diagnostic = Diagnostic::error("usage", message);
@@ -74,7 +74,7 @@ pub(super) fn carry_out(
         return Err(Failure::new(Exit::Usage, diagnostic.help(help)));
     }
     let planning = begin.elapsed().saturating_sub(prepared.opening);
-    let Prepared { checkpoint, sources, warnings, outcome, ruled, beside, course, .. } = &prepared;
+    let Prepared { checkpoint, sources, warnings, outcome, beside, course, .. } = &prepared;
     if let (Some(edit), true) = (beside.edits.first(), beside.weights_only) {
         let message = format!("the rules change `{}`, which the output leaves out", path_text(&edit.path));
         let help = "leave `--weights-only` and `unwrap` out, or the statement";
@@ -94,6 +94,9 @@ pub(super) fn carry_out(
         (true, false) => Recording::Remove,
         (true, true) => Recording::Write(record(course, plans)),
     };
+    prepared.outcome.forget_moves();
+    let Prepared { checkpoint, outcome, ruled, beside, course, .. } = &prepared;
+    let plans = outcome.plans();
     let outputs = place.settle(checkpoint, &placement)?;
     let run = cut.map(|cut| part::digest(&prepared, plans, &record, max_shard).map(|run| (cut, run)));
     let run = run.transpose()?;

@@ -152,6 +152,23 @@ pub(super) enum Outcome {
     AlreadyMigrated { target: String },
 }
 
+impl Outcome {
+    /// The plans, where there are some.
+    pub fn plans(&self) -> &[Plan] {
+        match self {
+            Outcome::Plans(plans) => plans,
+            Outcome::AlreadyMigrated { .. } => &[],
+        }
+    }
+
+    /// Forgets how the outputs came to be, which is of no more use once the plans are applied.
+    pub fn forget_moves(&mut self) {
+        if let Outcome::Plans(plans) = self {
+            plans.iter_mut().for_each(Plan::forget_moves);
+        }
+    }
+}
+
 /// Reads everything and proves the plans. Mirrors of the main dict follow it where the outputs `hold_mirrors`.
 ///
 /// # Errors

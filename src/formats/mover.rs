@@ -14,7 +14,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::output::{Piece, PieceContent, Sum};
-use super::{Extent, FormatError, Pieces, Progress};
+use super::{FormatError, Pieces, Progress, SourceFile};
 
 /// How much is read, hashed and written at a time.
 pub(super) const WINDOW: u64 = 1 << 20;
@@ -147,8 +147,8 @@ impl Move<'_, '_> {
         let mut windows = Vec::new();
         for (index, piece) in self.pieces.iter().enumerate() {
             let mut from = piece.at;
-            if let (true, PieceContent::Extent(extent), None) = (shares, &piece.content, piece.sum) {
-                let (head, done) = self.share(piece, extent)?;
+            if let (true, PieceContent::Source(file, offset), None) = (shares, &piece.content, piece.sum) {
+                let (head, done) = self.share(piece, file, *offset)?;
                 moved.shared += done;
                 if done > 0 {
                     cut(&mut windows, index, piece, piece.at..head);
@@ -183,25 +183,25 @@ impl Move<'_, '_> {
     fn has_expression(&self) -> bool {
         self.pieces.iter().any(|piece| match &piece.content {
             PieceContent::Tensor(tensor) => tensor.pieces() == Pieces::InOrder,
-            PieceContent::Text(_) | PieceContent::Extent(_) => false,
+            PieceContent::Text(_) | PieceContent::Source(..) => false,
         })
     }
 
     /// Lets the file system copy the whole pages of an extent; where they begin in the file, and how many bytes
     /// were done.
-    fn share(&self, piece: &Piece<'_>, extent: &Extent) -> Result<(u64, u64), FormatError> {
+    fn share(&self, piece: &Piece<'_>, source: &SourceFile, offset: u64) -> Result<(u64, u64), FormatError> {
         let head = piece.at.next_multiple_of(PAGE);
         let skip = head - piece.at;
-        if piece.len < skip + WINDOW || !(extent.offset + skip).is_multiple_of(PAGE) {
+        if piece.len < skip + WINDOW || !(offset + skip).is_multiple_of(PAGE) {
             return Ok((head, 0));
         }
         let whole = (piece.len - skip) / PAGE * PAGE;
         let mut done = 0;
         while done < whole {
-            let (mut from, mut to) = (extent.offset + skip + done, head + done);
+            let (mut from, mut to) = (offset + skip + done, head + done);
             let want = usize::try_from((whole - done).min(1 << 30)).unwrap_or(1 << 30);
-            let source = extent.file.file();
-            match rustix::fs::copy_file_range(source, Some(&mut from), self.file, Some(&mut to), want) {
+            match rustix::fs::copy_file_range(source.file(), Some(&mut from), self.file, Some(&mut to), want)
+            {
                 Ok(0) => break, // the source ends too early: reading it says so
                 Ok(moved) => {
                     done += moved as u64;
@@ -247,9 +247,9 @@ impl Move<'_, '_> {
                     buffer.more(text.len()).copy_from_slice(text);
                     counters.computed.fetch_add(part.len, Ordering::Relaxed);
                 }
-                PieceContent::Extent(extent) => {
+                PieceContent::Source(file, offset) => {
                     let bytes = buffer.more(memory(part.len));
-                    extent.file.read_at(bytes, extent.offset + part.skip)?;
+                    file.read_at(bytes, offset + part.skip)?;
                     part.add_to(bytes, part.skip, sums);
                     counters.copied.fetch_add(part.len, Ordering::Relaxed);
                 }
@@ -316,7 +316,7 @@ fn cut(windows: &mut Vec<Window>, index: usize, piece: &Piece<'_>, range: std::o
                 Pieces::InOrder => (WINDOW, item, true),
             }
         }
-        PieceContent::Text(_) | PieceContent::Extent(_) => (WINDOW, 1, false),
+        PieceContent::Text(_) | PieceContent::Source(..) => (WINDOW, 1, false),
     };
     let mut start = range.start;
     while start < range.end {
@@ -417,7 +417,7 @@ pub(super) fn joined(mut parts: Vec<PartSum>, count: usize) -> Vec<u32> {
         for part in same {
             hasher.combine(&crc32fast::Hasher::new_with_initial_len(part.crc, part.len));
         }
-        if let Some(place) = same.first().and_then(|part| sums.get_mut(part.sum.0)) {
+        if let Some(place) = same.first().and_then(|part| part.sum.place(&mut sums)) {
             *place = hasher.finalize();
         }
     }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::mover::{self, Moved};
-use super::{Extent, FormatError, Produce, Progress};
+use super::{Extent, FormatError, Produce, Progress, SourceFile};
 
 /// A file that is laid out from start to end and then moved into.
 pub(super) struct OutputFile<'a> {
@@ -13,7 +14,7 @@ pub(super) struct OutputFile<'a> {
     progress: &'a dyn Progress,
     pieces: Vec<Piece<'a>>,
     end: u64,
-    sums: usize,
+    sums: u32,
 }
 
 /// A range of the file.
@@ -35,15 +36,27 @@ const JOINED: usize = 4096;
 pub(super) enum PieceContent<'a> {
     /// They were at hand.
     Text(Vec<u8>),
-    /// They lie in an input file.
-    Extent(Extent),
+    /// They lie in an input file, from this offset on.
+    Source(Arc<SourceFile>, u64),
     /// They are made.
     Tensor(&'a dyn Produce),
 }
 
-/// The number of a CRC-32 that is computed while bytes are moved.
+/// The number of a CRC-32 that is computed while bytes are moved. A file has fewer than its pickle has values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Sum(pub(super) usize);
+pub(super) struct Sum(u32);
+
+impl Sum {
+    /// Its value among those that were computed.
+    pub(super) fn of(self, sums: &[u32]) -> u32 {
+        sums.get(self.0 as usize).copied().unwrap_or_default()
+    }
+
+    /// The place of its value among them.
+    pub(super) fn place(self, sums: &mut [u32]) -> Option<&mut u32> {
+        sums.get_mut(self.0 as usize)
+    }
+}
 
 impl<'a> OutputFile<'a> {
     /// Starts at the beginning of an empty file; `path` is what errors name.
@@ -59,6 +72,11 @@ impl<'a> OutputFile<'a> {
     /// How many bytes have been laid out.
     pub(super) fn position(&self) -> u64 {
         self.end
+    }
+
+    /// Makes room for so many more pieces.
+    pub(super) fn reserve(&mut self, pieces: usize) {
+        self.pieces.reserve_exact(pieces);
     }
 
     /// Lays out bytes that are at hand.
@@ -84,23 +102,22 @@ impl<'a> OutputFile<'a> {
     /// Lays out bytes of an input file.
     pub(super) fn extent(&mut self, extent: &Extent) {
         // Tensors that stay neighbours are moved as one.
-        if let Some(Piece { content: PieceContent::Extent(last), len, sum: None, .. }) =
+        if let Some(Piece { content: PieceContent::Source(file, offset), len, sum: None, .. }) =
             self.pieces.last_mut()
-            && std::sync::Arc::ptr_eq(&last.file, &extent.file)
-            && last.offset + last.len == extent.offset
+            && Arc::ptr_eq(file, &extent.file)
+            && *offset + *len == extent.offset
         {
-            last.len += extent.len;
             *len += extent.len;
             self.end += extent.len;
             return;
         }
-        self.push(PieceContent::Extent(extent.clone()), extent.len, None);
+        self.push(PieceContent::Source(extent.file.clone(), extent.offset), extent.len, None);
     }
 
     /// Lays out bytes of an input file whose CRC is wanted.
     pub(super) fn summed_extent(&mut self, extent: &Extent) -> Sum {
         let sum = self.next_sum();
-        self.push(PieceContent::Extent(extent.clone()), extent.len, Some(sum));
+        self.push(PieceContent::Source(extent.file.clone(), extent.offset), extent.len, Some(sum));
         sum
     }
 
@@ -150,7 +167,7 @@ impl<'a> OutputFile<'a> {
             end: self.end,
         };
         let (moved, sums) = job.run()?;
-        Ok((moved, mover::joined(sums, self.sums)))
+        Ok((moved, mover::joined(sums, self.sums as usize)))
     }
 
     /// Writes bytes over a part of the file that was filled, or behind it.

@@ -1,7 +1,7 @@
 //! What undoes the operations of one statement on one group of tensors, from the plan's expressions.
 
 use super::act::Step;
-use crate::plan::{Arena, ExprId, NodeKind};
+use crate::plan::{Arena, ExprId};
 use crate::rules::op::TensorOp;
 use crate::rules::verbs::Reverse;
 use crate::rules::{Options, reversed_rearrangement};
@@ -16,7 +16,7 @@ pub(super) fn of_each(arena: &Arena, expr: ExprId, operand: ExprId, options: &Op
     }
     let (mut steps, mut at): (Vec<Step>, ExprId) = (Vec::new(), expr);
     while at != operand {
-        let NodeKind::Op(op, inputs) = &arena.node(at).kind else { return None };
+        let (op, inputs) = arena.op(at)?;
         let (&input, now) = (inputs.first()?, arena.spec(at));
         let before = arena.spec(input);
         let exact = |verb, options| Step { verb, options, spec: before.clone(), reverse: Reverse::Exact };
@@ -94,14 +94,12 @@ pub(super) fn of_parts(
     let mut verb = None;
     let mut places = Vec::with_capacity(parts.len());
     for (index, &part) in parts.iter().enumerate() {
-        let (own, narrow) = match &arena.node(part).kind {
-            NodeKind::Op(TensorOp::Reshape(_), inputs) => ("stack", *inputs.first()?),
+        let (own, narrow) = match arena.op(part) {
+            Some((TensorOp::Reshape(_), inputs)) => ("stack", *inputs.first()?),
             _ => ("merge", part),
         };
-        let (dim, start, len) = match &arena.node(narrow).kind {
-            NodeKind::Op(TensorOp::Narrow { dim, start, len }, inputs)
-                if inputs.first() == Some(&operand) =>
-            {
+        let (dim, start, len) = match arena.op(narrow) {
+            Some((TensorOp::Narrow { dim, start, len }, inputs)) if inputs.first() == Some(&operand) => {
                 (*dim, *start, *len)
             }
             // The one part that is all of the tensor.
@@ -134,7 +132,7 @@ pub(super) fn of_parts(
 
 /// What takes a joined tensor apart again: the verb and its options.
 pub(super) fn of_join(arena: &Arena, expr: ExprId, operands: &[ExprId]) -> Option<(&'static str, String)> {
-    let NodeKind::Op(TensorOp::Concat { dim }, inputs) = &arena.node(expr).kind else { return None };
+    let Some((TensorOp::Concat { dim }, inputs)) = arena.op(expr) else { return None };
     if inputs == operands {
         let sizes: Option<Vec<u64>> =
             inputs.iter().map(|&input| arena.spec(input).shape.get(*dim).copied()).collect();
@@ -144,10 +142,9 @@ pub(super) fn of_join(arena: &Arena, expr: ExprId, operands: &[ExprId]) -> Optio
             false => ("split", format!("dim {dim} sizes {}", ShapeText(&sizes))),
         });
     }
-    let layers = inputs.iter().zip(operands).all(|(&input, operand)| {
-        let node = &arena.node(input).kind;
-        matches!(node, NodeKind::Op(TensorOp::Reshape(_), of) if of.as_slice() == [*operand])
-    });
+    let layers = inputs.iter().zip(operands).all(
+        |(&input, operand)| matches!(arena.op(input), Some((TensorOp::Reshape(_), of)) if of == [*operand]),
+    );
     (layers && inputs.len() == operands.len()).then(|| ("unstack", format!("dim {dim}")))
 }
 
@@ -198,7 +195,7 @@ fn turned(dims: &[usize]) -> (&'static str, String) {
 /// The tensor of which a chain of cuts keeps the beginning in every dim.
 fn cut_at_the_end(arena: &Arena, from: ExprId, operand: ExprId) -> Option<ExprId> {
     let mut at = from;
-    while let NodeKind::Op(TensorOp::Narrow { start, .. }, inputs) = &arena.node(at).kind {
+    while let Some((TensorOp::Narrow { start, .. }, inputs)) = arena.op(at) {
         if at == operand {
             break;
         }
@@ -217,7 +214,7 @@ fn grown(arena: &Arena, dim: usize, inputs: &[ExprId]) -> Option<(Step, ExprId)>
         let (spec, options) = (arena.spec(of).clone(), Vec::new());
         (Step { verb: "slice", options, spec, reverse: Reverse::Exact }, of)
     };
-    let filling = |part: &ExprId| matches!(arena.node(*part).kind, NodeKind::Op(TensorOp::Fill { .. }, _));
+    let filling = |part: &ExprId| matches!(arena.op(*part), Some((TensorOp::Fill { .. }, _)));
     let first = *inputs.first()?;
     if inputs.iter().all(|part| *part == first) || inputs.iter().skip(1).all(filling) {
         return Some(slice(first));
@@ -226,8 +223,8 @@ fn grown(arena: &Arena, dim: usize, inputs: &[ExprId]) -> Option<(Step, ExprId)>
     let mut whole = None;
     let mut rows: Vec<(u64, u64)> = Vec::new();
     for &part in inputs {
-        let (of, start, len) = match &arena.node(part).kind {
-            NodeKind::Op(TensorOp::Narrow { dim: own, start, len }, of) if *own == dim => {
+        let (of, start, len) = match arena.op(part) {
+            Some((TensorOp::Narrow { dim: own, start, len }, of)) if *own == dim => {
                 (*of.first()?, *start, *len)
             }
             _ => (part, 0, arena.spec(part).shape.get(dim).copied()?),

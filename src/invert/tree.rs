@@ -49,7 +49,7 @@ impl Tree {
             NodeKind::Op(op, inputs) => {
                 let inputs: Option<Vec<Rc<Tree>>> =
                     inputs.iter().map(|&input| Tree::of(arena, input, leaf)).collect();
-                Some(made(op.clone(), inputs?, node.spec.clone()))
+                Some(made(TensorOp::clone(op), inputs?, node.spec.clone()))
             }
         }
     }

@@ -28,8 +28,15 @@ pub struct Node {
 pub enum NodeKind {
     /// The n-th tensor of the source.
     Source(usize),
-    /// An operation on other nodes.
-    Op(TensorOp, Vec<ExprId>),
+    /// An operation on other nodes. Most nodes are sources, so that its own room is elsewhere.
+    Op(Box<TensorOp>, Vec<ExprId>),
+}
+
+impl Node {
+    /// The same elements in storage of their own.
+    fn copy(of: ExprId, spec: TensorSpec) -> Self {
+        Node { kind: NodeKind::Op(Box::new(TensorOp::Copy), vec![of]), spec }
+    }
 }
 
 /// How a moment goes with the gradient.
@@ -61,6 +68,14 @@ impl Arena {
         &self.node(id).spec
     }
 
+    /// The operation that makes an expression, and its operands, where it is no source tensor.
+    pub fn op(&self, id: ExprId) -> Option<(&TensorOp, &[ExprId])> {
+        match &self.node(id).kind {
+            NodeKind::Op(op, operands) => Some((op, operands)),
+            NodeKind::Source(_) => None,
+        }
+    }
+
     /// The source tensor that an expression is, where no operation is applied to it.
     pub fn source(&self, id: ExprId) -> Option<usize> {
         if let NodeKind::Source(index) = self.node(id).kind { Some(index) } else { None }
@@ -81,8 +96,8 @@ impl Arena {
 
     /// The expression below copies of the whole tensor.
     pub fn uncopied(&self, id: ExprId) -> ExprId {
-        match &self.node(id).kind {
-            NodeKind::Op(TensorOp::Copy, operands) => operands.first().map_or(id, |&id| self.uncopied(id)),
+        match self.op(id) {
+            Some((TensorOp::Copy, operands)) => operands.first().map_or(id, |&id| self.uncopied(id)),
             _ => id,
         }
     }
@@ -90,7 +105,7 @@ impl Arena {
     /// A tensor of its own that is a copy of the only source.
     pub fn copy_of_source(&mut self, spec: TensorSpec) -> ExprId {
         let source = self.add_source(0, spec.clone());
-        self.push(Node { kind: NodeKind::Op(TensorOp::Copy, vec![source]), spec })
+        self.push(Node::copy(source, spec))
     }
 
     /// The expression over other tensors of the same shapes: the moments of a gradient in the place of its
@@ -109,7 +124,7 @@ impl Arena {
         let expr = self.copy_over(id, source, power, &mut arena)?;
         // A moment is never shared with that of another parameter: it is updated in place.
         let spec = arena.spec(expr).clone();
-        let expr = arena.push(Node { kind: NodeKind::Op(TensorOp::Copy, vec![expr]), spec });
+        let expr = arena.push(Node::copy(expr, spec));
         Ok((arena, expr))
     }
 
@@ -125,7 +140,7 @@ impl Arena {
                 let (index, spec) = source(*index).ok_or("a tensor without state")?;
                 return Ok(arena.add_source(index, spec));
             }
-            NodeKind::Op(op, operands) => (op, operands),
+            NodeKind::Op(op, operands) => (&**op, operands),
         };
         let inputs: Result<Vec<ExprId>, String> =
             operands.iter().map(|&operand| self.copy_over(operand, source, power, arena)).collect();
@@ -171,7 +186,7 @@ impl Arena {
                     let operands = operands.iter().map(|id| copies.get(id.index()).copied().flatten());
                     match operands.collect::<Option<Vec<ExprId>>>() {
                         Some(inputs) => {
-                            let copy = arena.add_op(op.clone(), inputs);
+                            let copy = arena.add_op(TensorOp::clone(op), inputs);
                             Some(copy.map_err(|error| error.to_string())?)
                         }
                         None => None,
@@ -220,7 +235,7 @@ impl Arena {
         {
             return Ok(*input);
         }
-        Ok(self.push(Node { kind: NodeKind::Op(op, inputs), spec }))
+        Ok(self.push(Node { kind: NodeKind::Op(Box::new(op), inputs), spec }))
     }
 
     #[allow(clippy::cast_possible_truncation)] // four billion nodes do not fit into memory

@@ -198,6 +198,11 @@ impl Plan {
         &self.applied
     }
 
+    /// Forgets what each statement did, which applying does not need.
+    pub fn forget_moves(&mut self) {
+        self.applied = Vec::new();
+    }
+
     /// The target's keys that `leave` keeps out.
     pub fn left(&self) -> &[Key] {
         &self.left

@@ -74,7 +74,7 @@ impl Planner<'_> {
                 return Origin::Source(self.ties.get(index).copied().unwrap_or(index));
             }
             let flow = entry.statement.and_then(|at| self.applied.get(at)).map(|applied| applied.verb.flow);
-            let own_storage = matches!(self.arena.node(entry.expr).kind, NodeKind::Op(TensorOp::Copy, _));
+            let own_storage = matches!(self.arena.op(entry.expr), Some((TensorOp::Copy, _)));
             let parent = match flow {
                 _ if own_storage => None,
                 Some(Flow::Each | Flow::Keep) => entry.parents.first(),

@@ -35,7 +35,7 @@ impl Crc {
     fn value(self, sums: &[u32]) -> u32 {
         match self {
             Crc::Known(crc) => crc,
-            Crc::Computed(sum) => sums.get(sum.0).copied().unwrap_or_default(),
+            Crc::Computed(sum) => sum.of(sums),
         }
     }
 }
@@ -48,9 +48,11 @@ pub(super) struct ArchiveWriter<'o, 'f> {
 }
 
 impl<'o, 'f> ArchiveWriter<'o, 'f> {
-    /// Starts an archive whose records lie in the folder `root`.
-    pub(super) fn new(out: &'o mut OutputFile<'f>, root: &str) -> Self {
-        ArchiveWriter { out, root: root.to_owned(), records: Vec::new() }
+    /// Starts an archive of about so many records, which lie in the folder `root`.
+    pub(super) fn new(out: &'o mut OutputFile<'f>, root: &str, records: usize) -> Self {
+        // The data of each, and what lies around it.
+        out.reserve(2 * records);
+        ArchiveWriter { out, root: root.to_owned(), records: Vec::with_capacity(records) }
     }
 
     /// Lays out a record whose bytes are at hand.

@@ -58,7 +58,7 @@ fn write_again(
     out: &mut OutputFile<'_>,
 ) -> Result<Body, FormatError> {
     let mut emission = Some(emit(&document.graph, out.path())?);
-    let mut archive = Copies::new(out, &layout.root_folder);
+    let mut archive = Copies::new(out, &layout.root_folder, layout.records.len());
     for name in &layout.records {
         if name == "data.pkl" {
             emission.take().map_or(Ok(()), |emission| archive.pickle(emission))?;
@@ -90,12 +90,14 @@ struct Copied<'d> {
 }
 
 impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
-    fn new(out: &'o mut OutputFile<'f>, root: &str) -> Self {
-        Copies { writer: ArchiveWriter::new(out, root), copied: Vec::new(), globals: BTreeSet::new() }
+    fn new(out: &'o mut OutputFile<'f>, root: &str, records: usize) -> Self {
+        let writer = ArchiveWriter::new(out, root, records);
+        Copies { writer, copied: Vec::with_capacity(records), globals: BTreeSet::new() }
     }
 
     /// Lays out the pickle.
-    fn pickle(&mut self, emission: Emission) -> Result<(), FormatError> {
+    fn pickle(&mut self, mut emission: Emission) -> Result<(), FormatError> {
+        emission.bytes.shrink_to_fit();
         self.globals = emission.globals;
         self.writer.record("data.pkl", emission.bytes)
     }
@@ -124,7 +126,7 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
         let (moved, sums, bytes) = self.writer.finish()?;
         let mut verified = HashSet::with_capacity(self.copied.len());
         for Copied { document, folder, name, record, sum } in self.copied {
-            document.compare((folder, name), record, sums.get(sum.0).copied().unwrap_or_default())?;
+            document.compare((folder, name), record, sum.of(&sums))?;
             verified.insert(std::ptr::from_ref(record));
         }
         Ok(Body { bytes, moved, verified, globals: self.globals })
@@ -204,7 +206,8 @@ fn write_changed<'a>(
     let source = document.and_then(|document| Some((document, document.archive.as_ref()?)));
     let root = source.map_or_else(|| root_folder(path), |(_, layout)| layout.root_folder.clone());
     let has = |name: &str| source.is_none_or(|(_, layout)| layout.side_records.contains_key(name));
-    let mut archive = Copies::new(out, &root);
+    let side = source.map_or(0, |(_, layout)| layout.side_records.len());
+    let mut archive = Copies::new(out, &root, storages.len() + side + 8);
     archive.pickle(emission)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
     let own: [(&str, &[u8]); 3] =

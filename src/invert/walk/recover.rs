@@ -63,7 +63,7 @@ impl Walk<'_> {
         let (plan, mut at) = (self.forward.plan, expr);
         loop {
             match &plan.arena().node(at).kind {
-                NodeKind::Op(TensorOp::Copy, inputs) => match inputs.first() {
+                NodeKind::Op(op, inputs) if **op == TensorOp::Copy => match inputs.first() {
                     Some(&input) => at = input,
                     None => return at,
                 },

@@ -22,7 +22,7 @@ pub(super) const FORCE: Placement = Placement { replace: Replace::Force, sync: f
 pub(super) fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
     let file = std::fs::File::create(path).unwrap();
     let mut out = OutputFile::new(path, &file, &Silent);
-    let mut archive = ArchiveWriter::new(&mut out, root);
+    let mut archive = ArchiveWriter::new(&mut out, root, 0);
     for (name, bytes) in records {
         archive.record(name, bytes.to_vec()).unwrap();
     }
