@@ -103,7 +103,7 @@ fn same(one: &Checkpoint, other: &Checkpoint) {
     for entry in one {
         let found = other.iter().find(|found| found.key == entry.key);
         let found = found.unwrap_or_else(|| panic!("`{}` is gone", entry.key));
-        assert_eq!(entry.spec, found.spec, "`{}`", entry.key);
+        assert_eq!(entry.spec(), found.spec(), "`{}`", entry.key);
         if let (EntryData::Stored(one), EntryData::Stored(other)) = (&entry.data, &found.data)
             && let (Some(one), Some(other)) = (one.extent(), other.extent())
         {

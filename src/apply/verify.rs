@@ -85,8 +85,8 @@ pub fn verify(
         let Some(entry) = found.entries.get(index) else { continue };
         let wanted = plan.arena().spec(output.expr);
         let opaque = matches!(entry.data, EntryData::Opaque { .. });
-        if opaque != is_opaque(plan, output.expr, source) || entry.spec != *wanted {
-            let (found, wanted) = (entry.spec.clone(), wanted.clone());
+        if opaque != is_opaque(plan, output.expr, source) || entry.spec() != wanted {
+            let (found, wanted) = (entry.spec().clone(), wanted.clone());
             verified.deviations.push(Deviation::Spec { key, found, wanted });
         } else if opaque {
             verified.opaque += 1;
@@ -242,9 +242,9 @@ impl Verified {
 
 /// The stream of a value of a state; `None` where it is no plain tensor.
 fn stream(value: &StateValue, name: &str) -> Result<Option<Stream>, ApplyError> {
-    let EntryData::Stored(tensor) = &value.data else { return Ok(None) };
-    let (key, spec, data) = (value.name.clone(), tensor.spec.clone(), value.data.clone());
-    let entries = vec![Entry { key: key.into(), spec, data, parameter: false }];
+    let EntryData::Stored(_) = &value.data else { return Ok(None) };
+    let (key, data) = (value.name.as_str().into(), value.data.clone());
+    let entries = vec![Entry { key, data, parameter: false }];
     Stream::stored(0, name, &StateDict { entries, ..StateDict::default() }).map(Some)
 }
 

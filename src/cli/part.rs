@@ -49,7 +49,7 @@ pub(super) fn digest(
         let modules: BTreeMap<_, _> = renamed_modules(made, &dict.modules).into_iter().collect();
         plan.add(&(made.outputs(), made.assertions(), made.arena(), &dict.at, modules));
         for entry in &dict.entries {
-            plan.add(&(&entry.key, &entry.spec));
+            plan.add(&(&entry.key, entry.spec()));
         }
     }
     Ok(RunDigest { rules, source, plan: plan.text() })

@@ -63,7 +63,7 @@ pub(super) fn tied_keys(checkpoint: &Checkpoint, dict: &StateDict) -> KeySet {
                 None
             }
         });
-        keyset.keys.insert(key, KeyInfo { role, tied, ..KeyInfo::from(entry.spec.clone()) });
+        keyset.keys.insert(key, KeyInfo { role, tied, ..KeyInfo::from(entry.spec().clone()) });
     }
     keyset
 }

@@ -13,7 +13,7 @@ use super::pytorch::{self, Document};
 use super::{EditError, FormatError, Origin, Refused, Sharded, StoredTensor, safetensors};
 use crate::edit::Edit;
 use crate::keyset::Key;
-use crate::tensor::TensorSpec;
+use crate::tensor::{Dtype, TensorSpec};
 
 /// The file formats that are read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,12 +212,23 @@ impl Checkpoint {
 pub struct Entry {
     /// Its key, joined with dots where it lies in a nested dict.
     pub key: Key,
-    /// Its dtype and shape.
-    pub spec: TensorSpec,
     /// Its content.
     pub data: EntryData,
     /// Whether it was pickled as a `torch.nn.Parameter`.
     pub parameter: bool,
+}
+
+/// The spec of what is no plain tensor.
+static OBJECT: TensorSpec = TensorSpec { dtype: Dtype::Object, shape: Vec::new() };
+
+impl Entry {
+    /// Its dtype and shape; what is no plain tensor is an object.
+    pub fn spec(&self) -> &TensorSpec {
+        match &self.data {
+            EntryData::Stored(tensor) => &tensor.spec,
+            EntryData::Opaque { .. } => &OBJECT,
+        }
+    }
 }
 
 /// What an entry holds.

@@ -74,7 +74,7 @@ fn what_the_crate_writes_comes_out_byte_for_byte() {
         assert_eq!(keys, ["flag", "quote\"é", "empty", "b", "a"]);
         for entry in &again.main_dict().entries {
             let EntryData::Stored(tensor) = &entry.data else { panic!() };
-            assert_eq!(tensor.storage.extent.offset % entry.spec.dtype.bytes().unwrap(), 0);
+            assert_eq!(tensor.storage.extent.offset % entry.spec().dtype.bytes().unwrap(), 0);
         }
     }
 }
@@ -183,7 +183,7 @@ fn a_new_torch_file_takes_the_name_of_its_file() {
         assert_eq!(names, wanted.map(|name| format!("{root}/{name}")));
         let again = read(&out).unwrap();
         assert_eq!(
-            (again.main_dict().entries[0].spec.to_string().as_str(), &*again.main_dict().entries[0].key),
+            (again.main_dict().entries[0].spec().to_string().as_str(), &*again.main_dict().entries[0].key),
             ("bf16 [2, 2]", "a")
         );
     }

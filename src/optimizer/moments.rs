@@ -139,7 +139,6 @@ fn moment(
 fn over(tensors: &[&StoredTensor]) -> StateDict {
     let entries = tensors.iter().map(|tensor| Entry {
         key: "".into(),
-        spec: tensor.spec.clone(),
         data: EntryData::Stored((*tensor).clone()),
         parameter: false,
     });

@@ -164,6 +164,7 @@ pub(super) fn tree(graph: &Graph, chosen: NodeId, file: &Path) -> Result<Tree, F
             tree.leaves.push(Leaf { key: key.into(), key_node, value, dict });
         }
     }
+    tree.leaves.shrink_to_fit();
     Ok(tree)
 }
 

@@ -23,7 +23,7 @@ use crate::formats::{
     Extent, Foreign, FormatError, Limit, Limits, Optimizer, Origin, ParamGroup, SourceFile, StateValue,
     Storage, StoredTensor,
 };
-use crate::tensor::{Dtype, TensorSpec};
+use crate::tensor::TensorSpec;
 
 /// The key of the root dict, or the entry of the archive, that says what an earlier migration did.
 pub(super) const RECORD: &str = "migrate";
@@ -251,6 +251,7 @@ fn locate(
         let extent = archive.extent(&name, &mut spool, limits)?;
         side_records.insert(name, Storage { extent, crc: Some(crc) });
     }
+    storages.shrink_to_fit();
     Ok((side_records, storages))
 }
 
@@ -274,9 +275,9 @@ impl Document {
         for chosen in &self.dicts {
             let mut entries = Vec::with_capacity(chosen.tree.leaves.len());
             for leaf in &chosen.tree.leaves {
-                let (spec, data, parameter) = self.content(&leaf.key, leaf.value)?;
+                let (data, parameter) = self.content(&leaf.key, leaf.value)?;
                 if let EntryData::Stored(tensor) = &data {
-                    let bytes = spec.nbytes().unwrap_or(u64::MAX);
+                    let bytes = tensor.spec.nbytes().unwrap_or(u64::MAX);
                     repeated = repeated.saturating_add(bytes.saturating_sub(tensor.storage.extent.len));
                 }
                 if repeated > most {
@@ -288,7 +289,7 @@ impl Document {
                         raise: Some(Limit::InflatedBytes),
                     });
                 }
-                entries.push(Entry { key: leaf.key.clone(), spec, data, parameter });
+                entries.push(Entry { key: leaf.key.clone(), data, parameter });
             }
             let versions =
                 module_versions(&self.graph, chosen.node).map(|versions| self.graph.items(versions));
@@ -310,7 +311,7 @@ impl Document {
                 .map(|group| ParamGroup { params: group.ids.clone(), names: group.param_names.clone() });
             let states = nodes.states.iter().map(|(id, state)| {
                 let values = state.values.iter().map(|ValueNodes { name, value, .. }| {
-                    let (_, data, _) = self.content(&format!("{path}.state.{id}.{name}"), *value)?;
+                    let (data, _) = self.content(&format!("{path}.state.{id}.{name}"), *value)?;
                     Ok(StateValue { name: name.clone(), data })
                 });
                 Ok((id.clone(), values.collect::<Result<Vec<_>, FormatError>>()?))
@@ -322,7 +323,7 @@ impl Document {
     }
 
     /// What a leaf is, and whether it is a parameter.
-    fn content(&self, key: &str, value: NodeId) -> Result<(TensorSpec, EntryData, bool), FormatError> {
+    fn content(&self, key: &str, value: NodeId) -> Result<(EntryData, bool), FormatError> {
         let meaning = tensors::meaning(&self.graph, value);
         let meaning = meaning.map_err(|what| FormatError::Tensor {
             path: self.path.clone(),
@@ -334,12 +335,12 @@ impl Document {
             Meaning::Other => dicts::describe(&self.graph, value),
             Meaning::Plain(tensor) => match self.stored(&tensor) {
                 Some(stored) => {
-                    return Ok((stored.spec.clone(), EntryData::Stored(stored), tensor.parameter));
+                    return Ok((EntryData::Stored(stored), tensor.parameter));
                 }
                 None => "a tensor without data".to_owned(),
             },
         };
-        Ok((TensorSpec::new(Dtype::Object, []), EntryData::Opaque { what }, false))
+        Ok((EntryData::Opaque { what }, false))
     }
 
     fn stored(&self, plain: &Plain) -> Option<StoredTensor> {
@@ -363,34 +364,39 @@ impl Document {
 
     /// The storages that it names.
     pub(in crate::formats) fn recorded_storages(&self) -> impl Iterator<Item = RecordedStorage<'_>> {
-        self.storages.iter().map(|(key, storage)| RecordedStorage { document: self, key, storage })
+        self.storages.values().map(|storage| RecordedStorage { document: self, storage })
     }
 
     /// Compares the CRC of a record's bytes with the recorded one, where there is one.
     ///
     /// # Errors
     /// [`FormatError::Crc`] where they differ.
-    pub(super) fn compare(
-        &self,
-        (folder, name): (&str, &str),
-        record: &Storage,
-        found: u32,
-    ) -> Result<(), FormatError> {
+    pub(super) fn compare(&self, record: &Storage, found: u32) -> Result<(), FormatError> {
         match record.crc {
             Some(recorded) if recorded != found => {
-                let root = self.archive.as_ref().map_or("", |archive| &archive.root_folder);
-                let entry = format!("{root}/{folder}{name}");
+                let entry = self.entry_of(record).unwrap_or_default();
                 Err(FormatError::Crc { path: self.path.clone(), entry, recorded, found })
             }
             _ => Ok(()),
         }
+    }
+
+    /// The name of the entry that holds a record.
+    fn entry_of(&self, record: &Storage) -> Option<String> {
+        let archive = self.archive.as_ref()?;
+        let root = &archive.root_folder;
+        let mut storages = self.storages.iter();
+        if let Some((key, _)) = storages.find(|(_, storage)| std::ptr::eq(&***storage, record)) {
+            return Some(format!("{root}/{STORAGES}{key}"));
+        }
+        let mut side = archive.side_records.iter();
+        side.find(|(_, other)| std::ptr::eq(*other, record)).map(|(name, _)| format!("{root}/{name}"))
     }
 }
 
 /// A storage and the file that it is of.
 pub(in crate::formats) struct RecordedStorage<'a> {
     document: &'a Document,
-    key: &'a str,
     pub(in crate::formats) storage: &'a Storage,
 }
 
@@ -413,6 +419,6 @@ impl RecordedStorage<'_> {
             hasher.update(bytes);
             done += len;
         }
-        self.document.compare((STORAGES, self.key), self.storage, hasher.finalize())
+        self.document.compare(self.storage, hasher.finalize())
     }
 }

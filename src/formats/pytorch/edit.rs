@@ -302,7 +302,7 @@ impl<'a> Editor<'a, '_> {
                 };
                 let extent =
                     extent.ok_or_else(|| self.wrong(format!("`{}` is not contiguous", entry.key)))?;
-                (&entry.spec, Bytes::Extent(extent), None)
+                (entry.spec(), Bytes::Extent(extent), None)
             }
             Content::Produced { tensor, like } => (tensor.spec(), Bytes::Produce(*tensor), *like),
             Content::Tied { .. } => return Err(self.wrong(format!("`{}` is tied twice over", tensor.key))),

@@ -58,14 +58,14 @@ fn write_again(
     out: &mut OutputFile<'_>,
 ) -> Result<Body, FormatError> {
     let mut emission = Some(emit(&document.graph, out.path())?);
-    let mut archive = Copies::new(out, &layout.root_folder, layout.records.len());
+    let mut archive = Copies::new(out, Some(document), (&layout.root_folder, layout.records.len()));
     for name in &layout.records {
         if name == "data.pkl" {
             emission.take().map_or(Ok(()), |emission| archive.pickle(emission))?;
         } else if let Some(record) = layout.side_records.get(name) {
-            archive.copy(name, document, ("", name), record)?;
+            archive.copy(name, record)?;
         } else if let Some(storage) = name.strip_prefix(STORAGES).and_then(|key| document.storages.get(key)) {
-            archive.copy(name, document, ("", name), storage)?;
+            archive.copy(name, storage)?;
         }
     }
     archive.finish()
@@ -74,25 +74,21 @@ fn write_again(
 /// An archive that takes over records of a source, and compares their bytes with the recorded CRCs on the way.
 struct Copies<'o, 'f, 'd> {
     writer: ArchiveWriter<'o, 'f>,
-    copied: Vec<Copied<'d>>,
+    source: Option<&'d Document>,
+    /// The records that are taken over.
+    copied: Vec<(&'d Storage, Sum)>,
     /// The names that its pickle mentions.
     globals: BTreeSet<String>,
 }
 
-/// A record that is taken over.
-struct Copied<'d> {
-    document: &'d Document,
-    /// Its name in the source: its folder there, and what follows that.
-    folder: &'static str,
-    name: &'d str,
-    record: &'d Storage,
-    sum: Sum,
-}
-
 impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
-    fn new(out: &'o mut OutputFile<'f>, root: &str, records: usize) -> Self {
+    fn new(
+        out: &'o mut OutputFile<'f>,
+        source: Option<&'d Document>,
+        (root, records): (&str, usize),
+    ) -> Self {
         let writer = ArchiveWriter::new(out, root, records);
-        Copies { writer, copied: Vec::with_capacity(records), globals: BTreeSet::new() }
+        Copies { writer, source, copied: Vec::with_capacity(records), globals: BTreeSet::new() }
     }
 
     /// Lays out the pickle.
@@ -103,17 +99,11 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
     }
 
     /// Lays out a record of the source under a name of the output.
-    fn copy(
-        &mut self,
-        name: &str,
-        document: &'d Document,
-        (folder, source_name): (&'static str, &'d str),
-        record: &'d Storage,
-    ) -> Result<(), FormatError> {
+    fn copy(&mut self, name: &str, record: &'d Storage) -> Result<(), FormatError> {
         let copied = &mut self.copied;
         self.writer.body(name, record.extent.len, |out| {
             let sum = out.summed_extent(&record.extent);
-            copied.push(Copied { document, folder, name: source_name, record, sum });
+            copied.push((record, sum));
             record.crc.map_or(Crc::Computed(sum), Crc::Known)
         })
     }
@@ -125,8 +115,8 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
     fn finish(self) -> Result<Body, FormatError> {
         let (moved, sums, bytes) = self.writer.finish()?;
         let mut verified = HashSet::with_capacity(self.copied.len());
-        for Copied { document, folder, name, record, sum } in self.copied {
-            document.compare((folder, name), record, sum.of(&sums))?;
+        for (record, sum) in self.copied {
+            self.source.map_or(Ok(()), |document| document.compare(record, sum.of(&sums)))?;
             verified.insert(std::ptr::from_ref(record));
         }
         Ok(Body { bytes, moved, verified, globals: self.globals })
@@ -135,12 +125,7 @@ impl<'o, 'f, 'd> Copies<'o, 'f, 'd> {
 
 /// A storage of the output.
 enum OutStorage<'a> {
-    /// That of the source under this key.
-    Kept {
-        document: &'a Document,
-        key: &'a str,
-        storage: &'a Storage,
-    },
+    Kept(&'a Storage),
     New(NewStorage<'a>),
 }
 
@@ -166,12 +151,11 @@ fn number_storages<'a>(
             continue;
         }
         let key = tensors::storage_id(&edited.graph, id).map_err(wrong)?.key;
-        let found = document.and_then(|document| Some((document, document.storages.get_key_value(&key)?)));
-        let (document, (key, storage)) =
-            found.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
+        let found = document.and_then(|document| document.storages.get_key_value(&key));
+        let (key, storage) = found.ok_or_else(|| wrong(format!("there is no storage `{key}`")))?;
         let number = *kept.entry(key).or_insert(next);
         if number == next {
-            storages.push(OutStorage::Kept { document, key, storage });
+            storages.push(OutStorage::Kept(storage));
         }
         if *key != number.to_string() {
             numbers.push((id, number));
@@ -203,11 +187,11 @@ fn write_changed<'a>(
 ) -> Result<Body, FormatError> {
     let path = out.path();
     // A legacy source has no archive: its output is one as torch would make it today.
-    let source = document.and_then(|document| Some((document, document.archive.as_ref()?)));
-    let root = source.map_or_else(|| root_folder(path), |(_, layout)| layout.root_folder.clone());
-    let has = |name: &str| source.is_none_or(|(_, layout)| layout.side_records.contains_key(name));
-    let side = source.map_or(0, |(_, layout)| layout.side_records.len());
-    let mut archive = Copies::new(out, &root, storages.len() + side + 8);
+    let layout = document.and_then(|document| document.archive.as_ref());
+    let root = layout.map_or_else(|| root_folder(path), |layout| layout.root_folder.clone());
+    let has = |name: &str| layout.is_none_or(|layout| layout.side_records.contains_key(name));
+    let side = layout.map_or(0, |layout| layout.side_records.len());
+    let mut archive = Copies::new(out, document, (&root, storages.len() + side + 8));
     archive.pickle(emission)?;
     // Both promise the layout that the archive writer has; a source without them is older than they are.
     let own: [(&str, &[u8]); 3] =
@@ -220,9 +204,7 @@ fn write_changed<'a>(
     for (number, storage) in storages.into_iter().enumerate() {
         let name = format!("{STORAGES}{number}");
         match storage {
-            OutStorage::Kept { document, key, storage } => {
-                archive.copy(&name, document, (STORAGES, key), storage)?;
-            }
+            OutStorage::Kept(storage) => archive.copy(&name, storage)?,
             OutStorage::New(new) => archive.writer.body(&name, new.nbytes, |out| {
                 Crc::Computed(match &new.bytes {
                     Bytes::Produce(tensor) => out.summed_tensor(*tensor, new.nbytes),
@@ -236,18 +218,18 @@ fn write_changed<'a>(
     if *migration != Recording::Keep {
         written.insert(RECORD);
     }
-    if let Some((document, layout)) = source {
+    if let Some(layout) = layout {
         let kept = layout.side_records.iter();
         let kept = kept.filter(|(name, _)| !written.contains(name.as_str()) && !name.starts_with(STORAGES));
         for (name, record) in kept {
-            archive.copy(name, document, ("", name), record)?;
+            archive.copy(name, record)?;
         }
     }
     if let Some(migration) = migration.text() {
         archive.writer.record(RECORD, migration.into())?;
     }
-    match source.and_then(|(document, layout)| Some((document, layout.side_records.get("version")?))) {
-        Some((document, record)) => archive.copy("version", document, ("", "version"), record)?,
+    match layout.and_then(|layout| layout.side_records.get("version")) {
+        Some(record) => archive.copy("version", record)?,
         None => archive.writer.record("version", b"3\n".to_vec())?,
     }
     archive.finish()

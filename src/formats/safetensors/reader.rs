@@ -71,8 +71,8 @@ pub(in crate::formats) fn open(file: &Arc<SourceFile>, limits: &Limits) -> Resul
             shape,
         );
         let storage = Arc::new(Storage { extent, crc: None });
-        let data = EntryData::Stored(StoredTensor { spec: spec.clone(), storage, offset: 0, strides });
-        entries.push(Entry { key: key.into(), spec, data, parameter: false });
+        let data = EntryData::Stored(StoredTensor { spec, storage, offset: 0, strides });
+        entries.push(Entry { key: key.into(), data, parameter: false });
     }
     let dict = StateDict { entries, ..StateDict::default() };
     let mut checkpoint = Checkpoint::new(path, Format::Safetensors, vec![dict]);

@@ -152,7 +152,7 @@ fn kept<'a>(source: &StateDict, entry: usize, path: &Path) -> Result<(TensorSpec
         EntryData::Stored(tensor) => {
             let extent =
                 tensor.extent().ok_or_else(|| wrong(format!("`{}` is not contiguous", entry.key)))?;
-            Ok((entry.spec.clone(), Source::Extent(extent)))
+            Ok((entry.spec().clone(), Source::Extent(extent)))
         }
         EntryData::Opaque { what } => Err(FormatError::OpaqueEntry {
             path: path.to_owned(),

@@ -70,7 +70,7 @@ fn own(output: &Output<'_>, dict: &OutputDict<'_>, number: usize) -> (Option<usi
         Some(Content::Tied { to }) if to < number => own(output, dict, to),
         Some(Content::Kept { entry }) => {
             let entry = output.source.main_dict().entries.get(entry);
-            match entry.map(|entry| (&entry.data, &entry.spec)) {
+            match entry.map(|entry| (&entry.data, entry.spec())) {
                 Some((EntryData::Stored(tensor), _)) if output.format == Format::TorchZip => {
                     (Some(Arc::as_ptr(&tensor.storage) as usize), tensor.storage.extent.len)
                 }

@@ -184,7 +184,7 @@ fn metadata(output: &Output<'_>, dict: &OutputDict<'_>, total_size: u64) -> Map<
     // A count of the model's parameters, which holds as long as the elements are as many.
     let entries = &output.source.main_dict().entries;
     let of_entry = |entry: &Entry| match entry.data {
-        EntryData::Stored(_) => entry.spec.numel(),
+        EntryData::Stored(_) => entry.spec().numel(),
         EntryData::Opaque { .. } => None,
     };
     let of_content = |tensor: &OutputTensor<'_>| match tensor.content {

@@ -244,7 +244,7 @@ fn produced_tensors_of_every_dtype_are_read_back() {
     write(&output(&source, tensors.collect()), &out, &FORCE).unwrap();
     let again = read(&out).unwrap();
     again.verify().unwrap();
-    let specs: Vec<&TensorSpec> = again.main_dict().entries.iter().map(|entry| &entry.spec).collect();
+    let specs: Vec<&TensorSpec> = again.main_dict().entries.iter().map(|entry| entry.spec()).collect();
     assert_eq!(specs, made.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
 }
 
@@ -448,7 +448,7 @@ fn compressed_and_odd_archives() {
         write(&output(&source, kept(&source, str::to_owned)), &out, &FORCE).unwrap();
         let again = read(&out).unwrap();
         again.verify().unwrap();
-        assert_eq!(again.main_dict().entries[0].spec.to_string(), "f32 [4]");
+        assert_eq!(again.main_dict().entries[0].spec().to_string(), "f32 [4]");
     }
     let tight = limited(Limit::InflatedBytes, 3);
     make(&path, &good, zip::CompressionMethod::Deflated);
