@@ -160,6 +160,7 @@ class Job:
     expected: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
     limit: float
     script: str
+    options: tuple[str, ...] = ()
 
     def command(self, folder: Path, *options: str) -> list[str]:
         rules = folder / "bench.rules"
@@ -167,7 +168,7 @@ class Job:
         source, output = folder / self.source, str(self.output(folder))
         # A folder of shards is named with a slash.
         output += "" if source.suffix else "/"
-        return [MIGRATE, "--rules", str(rules), str(source), "-o", output, "--no-target", "-q", *options]
+        return [MIGRATE, "--rules", str(rules), str(source), "-o", output, "--no-target", "-q", *self.options, *options]
 
     def output(self, folder: Path) -> Path:
         return folder / f"out{Path(self.source).suffix}"
@@ -244,7 +245,8 @@ def jobs() -> list[Job]:
         Job("100,000 tensors, safetensors", rename, "small.safetensors", each(renamed), 2.0, RENAME),
         Job("100,000 tensors, .pt", rename, "small.pt", each(renamed), 2.0, RENAME),
         Job("Lightning with Adam", rename, "training.ckpt", each(renamed), 1.2, TRAINING),
-        Job("3 GB in 7 shards", rename, "shards", each(renamed), 1.1, ""),
+        Job("3 GB in 7 shards, to one", rename, "shards", each(renamed), 1.1, ""),
+        Job("3 GB in 7 shards, to 7", rename, "shards", each(renamed), 1.1, "", ("--max-shard-size", "450MB")),
         Job("10 GB, safetensors", rename, "large.safetensors", each(renamed), 1.1, ""),
     ]
 
