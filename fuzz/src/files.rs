@@ -69,10 +69,7 @@ fn copy(source: &Checkpoint, format: Format, name: &str) -> Option<Result<Checkp
             .entries
             .iter()
             .enumerate()
-            .map(|(entry, kept)| OutputTensor {
-                key: kept.key.clone(),
-                content: Content::Kept { entry },
-            })
+            .map(|(entry, kept)| OutputTensor { key: kept.key.clone(), content: Content::Kept { entry } })
             .collect(),
         ..OutputDict::default()
     });

@@ -15,6 +15,7 @@ mod joined;
 mod legacy;
 pub(super) mod look;
 mod machine;
+mod objects;
 mod opcode;
 mod optimizers;
 mod tensors;
