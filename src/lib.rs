@@ -9,6 +9,7 @@ pub mod invert;
 pub mod keyset;
 pub mod optimizer;
 pub mod plan;
+pub mod printable;
 pub mod quantity;
 pub mod rules;
 pub mod source;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::printable::printable;
+
 /// A range of bytes of one source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
@@ -149,7 +151,7 @@ impl Sources {
     /// `NAME:LINE` of where a span begins, as messages write it.
     pub fn place(&self, span: Span) -> String {
         let name = self.get(span.file).map_or("?", |source| source.name.as_str());
-        format!("{}:{}", crate::diagnostic::printable(name), self.line_col(span).0)
+        format!("{}:{}", printable(name), self.line_col(span).0)
     }
 
     /// The line where a span begins, as sentences name it: `line 3`, and ``line 3 of `common.rules` `` where
@@ -158,7 +160,7 @@ impl Sources {
         let line = self.line_col(span).0;
         match self.get(span.file) {
             Some(source) if self.several || source.taken_in.is_some() => {
-                format!("line {line} of `{}`", crate::diagnostic::printable(&source.name))
+                format!("line {line} of `{}`", printable(&source.name))
             }
             _ => format!("line {line}"),
         }

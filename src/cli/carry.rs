@@ -6,10 +6,11 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use crate::apply::{self, ApplyError, Destination, Shards};
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::edit::path_text;
 use crate::formats::{Checkpoint, Cut, Placement, Progress, Recording};
 use crate::plan::Plan;
+use crate::printable::printable;
 use crate::source::Sources;
 
 use super::done::Done;

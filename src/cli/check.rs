@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::keyset::KeySet;
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::source::Sources;
 use crate::table::Table;

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::keyset::{Difference, Shown, moved_prefix};
+use crate::printable::printable;
 use crate::quantity::counted;
 
 use super::limits::LimitArgs;

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use crate::apply::{Destination, Report};
-use crate::diagnostic::printable;
 use crate::edit::Edit;
 use crate::formats::{Checkpoint, Other};
 use crate::optimizer::Followed;
 use crate::plan::Plan;
+use crate::printable::printable;
 use crate::quantity::{counted, size};
 
 use super::beside::Beside;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::keyset::{Key, fold, nearest};
 use crate::plan::{Passage, Plan, Way};
+use crate::printable::printable;
 use crate::source::Sources;
 
 use super::keyed::{Keyed, KeyedArgs};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::diagnostic::printable;
 use crate::formats::{self, Finished};
+use crate::printable::printable;
 use crate::quantity::{counted, size};
 
 use super::{Exit, Failure, Terminal, json_text};

@@ -8,8 +8,9 @@ use std::time::Duration;
 use clap::Args;
 use similar::TextDiff;
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::{AtomicFile, FormatError, Placement, Replace};
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::source::Sources;
 use crate::syntax;

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::invert::{self, Forward, Proof};
 use crate::keyset::{Key, fold};
+use crate::printable::printable;
 use crate::quantity::counted;
 
 use super::keyed::KeyedArgs;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::diagnostic::disturbs;
+use crate::printable::disturbs;
 
 /// JSON for a program or a person at a terminal, a line for each value.
 pub(super) fn pretty(value: &Value) -> String {

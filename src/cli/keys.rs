@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::diagnostic::printable;
 use crate::formats::{AtomicFile, FormatError, Placement, Replace, keys_yaml};
+use crate::printable::printable;
 use crate::quantity::counted;
 
 use super::limits::LimitArgs;

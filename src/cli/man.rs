@@ -3,8 +3,9 @@
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::keyset::nearest_word;
+use crate::printable::printable;
 
 use super::{Cli, Exit, Failure, Terminal};
 

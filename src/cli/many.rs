@@ -8,8 +8,9 @@ use std::thread;
 
 use clap::Args;
 
-use crate::diagnostic::{Diagnostic, printable, render};
+use crate::diagnostic::{Diagnostic, render};
 use crate::formats::{FormatError, Progress};
+use crate::printable::printable;
 use crate::source::Sources;
 
 use super::bar::Bar;

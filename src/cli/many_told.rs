@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::printable;
+use crate::printable::printable;
 use crate::quantity::{counted, size};
 use crate::table::Table;
 

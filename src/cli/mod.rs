@@ -4,8 +4,9 @@ use std::path::Path;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::keyset::nearest_word;
+use crate::printable::printable;
 
 mod backup;
 mod bar;

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
 use super::{Exit, Failure, Terminal, json_text, keys, picture};
-use crate::diagnostic::printable;
 use crate::formats::StateDict;
 use crate::optimizer::Followed;
 use crate::plan::Plan;
+use crate::printable::printable;
 use crate::quantity::counted;
 
 /// Proves a migration and shows what it would do, from headers alone; writes no checkpoint

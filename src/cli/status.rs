@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::Limits;
+use crate::printable::printable;
 use crate::quantity::size;
 use crate::source::Sources;
 use crate::table::Table;

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::apply::{self, ApplyError, Deviation, Verified};
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::{self, Checkpoint, Format, FormatError, Limits};
 use crate::plan::Plan;
+use crate::printable::printable;
 use crate::quantity::counted;
 
 use super::bar::Bar;

@@ -2,7 +2,8 @@
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::{Diagnostic, Label, Severity, printable};
+use super::{Diagnostic, Label, Severity};
+use crate::printable::printable;
 use crate::source::{Source, Sources};
 
 /// The findings as text for a terminal of that width, one after the other with an empty line between.

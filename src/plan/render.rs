@@ -7,8 +7,8 @@ use foldhash::fast::RandomState;
 use indexmap::IndexMap;
 
 use super::{Applied, Move, Plan};
-use crate::diagnostic::printable;
 use crate::keyset::{Folded, Key, fold, segments};
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::rules::verbs::Flow;
 use crate::source::Sources;

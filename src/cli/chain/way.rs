@@ -2,10 +2,11 @@
 
 use crate::cli::record::Step;
 use crate::cli::{Exit, rule_file};
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::invert::{self, Forward};
 use crate::keyset::{Key, KeySet, fold};
 use crate::plan::{self, Plan, Problem};
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::rules::{OptimizerMode, RuleSet};
 use crate::source::Sources;

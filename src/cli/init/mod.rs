@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::diagnostic::printable;
 use crate::formats::keys_yaml;
+use crate::printable::printable;
 
 use super::fresh::{Fresh, refuse_existing, write_all};
 use super::limits::LimitArgs;

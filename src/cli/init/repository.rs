@@ -3,8 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::{Exit, Failure};
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::FormatError;
+use crate::printable::printable;
 
 /// Where a folder of migrations lies.
 pub(super) struct Repository {

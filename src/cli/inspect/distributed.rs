@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::globals;
 use super::modules::{Tensor, Total};
 use super::summary::{by_dtype, dtype_lines, joined, module_lines, section, totals_json};
-use crate::diagnostic::printable;
 use crate::formats::{Distributed, Foreign, Saved};
+use crate::printable::printable;
 use crate::quantity::{counted, size, thousands};
 use crate::table::Table;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::diagnostic::printable;
 use crate::formats::Refused;
+use crate::printable::printable;
 use crate::table::Table;
 
 /// Modules whose functions reach files, commands or code: no checkpoint needs them.

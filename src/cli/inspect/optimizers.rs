@@ -3,8 +3,8 @@
 use indexmap::IndexSet;
 use serde_json::{Value, json};
 
-use crate::diagnostic::printable;
 use crate::formats::{EntryData, Optimizer};
+use crate::printable::printable;
 use crate::quantity::{counted, size};
 use crate::table::Table;
 

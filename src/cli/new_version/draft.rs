@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::diagnostic::printable;
 use crate::keyset::{Difference, Form, Key, KeySet, Mismatch, Move, fold_specs, moves};
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::syntax;
 use crate::table::Table;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::keys_yaml;
 use crate::keyset::{Difference, KeySet};
+use crate::printable::printable;
 use crate::quantity::counted;
 use crate::source::Sources;
 

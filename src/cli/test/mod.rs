@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use similar::{ChangeTag, TextDiff};
 
-use crate::diagnostic::{Diagnostic, printable};
+use crate::diagnostic::Diagnostic;
 use crate::formats::FormatError;
+use crate::printable::printable;
 use crate::quantity::counted;
 
 use super::keys::write;

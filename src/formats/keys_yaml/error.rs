@@ -1,7 +1,7 @@
 //! What can be wrong with a key set file.
 
-use crate::diagnostic::printable;
 use crate::keyset::nearest_word;
+use crate::printable::printable;
 use crate::tensor::Dtype;
 use crate::tensor::MAX_DIMS;
 

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::{Difference, Mismatch};
-use crate::diagnostic::printable;
 use crate::keyset::{Folded, Key, fold_specs};
+use crate::printable::printable;
 use crate::quantity::{counted, thousands};
 use crate::table::Table;
 use crate::tensor::{ShapeText, TensorSpec};
