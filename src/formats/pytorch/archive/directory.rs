@@ -28,10 +28,7 @@ pub(super) struct Header {
 
 /// A file is not as it should be at one entry.
 pub(super) fn wrong(reader: &Positioned, entry: &str, what: impl Into<String>) -> FormatError {
-    // A name may be meant for the terminal that shows it.
-    let entry =
-        if entry.chars().any(char::is_control) { entry.escape_debug().to_string() } else { entry.to_owned() };
-    FormatError::Record { path: reader.file().path().to_owned(), entry, what: what.into() }
+    FormatError::Record { path: reader.file().path().to_owned(), entry: entry.to_owned(), what: what.into() }
 }
 
 /// Reads the directory: the headers in their order, and where it begins.

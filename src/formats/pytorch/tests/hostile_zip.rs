@@ -5,6 +5,7 @@ use std::path::Path;
 use super::files::{FORCE, FOUR, folder, kept, output, read};
 use super::zip_bytes::{Archive, Entry, le16, le32, put};
 use crate::formats::{FormatError, Limit, Limits, open, write};
+use crate::printable::printable;
 
 /// Asserts that reading is refused with this code and these words; where an entry is at fault, with its name.
 #[track_caller]
@@ -16,7 +17,8 @@ pub(super) fn refused(bytes: &[u8], code: &str, words: &[&str]) {
 
 #[track_caller]
 pub(super) fn refusal(error: &FormatError, code: &str, words: &[&str]) {
-    let text = error.to_string();
+    // As people are shown it: a name may be meant for their terminal.
+    let text = printable(&error.to_string());
     assert_eq!(error.code(), code, "{text}");
     assert!(text.contains("model.pt"), "{text}");
     for words in words {
@@ -148,7 +150,7 @@ fn names_that_lead_elsewhere() {
         "C:/x", "a/x\0y",
     ] {
         let entry = Entry::stored(name, b"");
-        let shown = format!("entry `{}`", if name.contains('\0') { "a/x\\0y" } else { name });
+        let shown = format!("entry `{}`", printable(name));
         refused(&Archive::and(entry).bytes(), "bad-record", &[&shown, "has a name that does not belong"]);
     }
     let mut entry = Entry::stored("a/x", b"");
