@@ -57,13 +57,11 @@ impl Done<'_> {
     }
 
     /// The names beyond torch's weights-only list that the inputs mention and no output does: what looked
-    /// suspicious must not look harmless in silence. Nothing is said of a part of a set of shards.
+    /// suspicious must not look harmless in silence.
     fn globals_left_out(&self) -> Vec<&str> {
-        let written: Option<Vec<_>> =
-            self.reports.iter().map(|report| report.written.globals.as_ref()).collect();
-        let Some(written) = written else { return Vec::new() };
-        let refused = self.checkpoint.refused.globals.iter();
-        let left_out = refused.filter(|&name| !written.iter().any(|globals| globals.contains(name)));
+        let is_written =
+            |name: &String| self.reports.iter().any(|report| report.written.globals.contains(name));
+        let left_out = self.checkpoint.refused.globals.iter().filter(|&name| !is_written(name));
         left_out.map(String::as_str).collect()
     }
 

@@ -86,8 +86,9 @@ pub struct Written {
     pub files: Vec<WrittenFile>,
     /// How the bytes of tensors came into them.
     pub moved: Moved,
-    /// Every `module.name` that their pickles mention; not known of a part of a set of shards.
-    pub globals: Option<BTreeSet<String>>,
+    /// Every `module.name` that the pickles mention which were written now. Shards mention what rebuilds tensors and
+    /// nothing else, so that those of a part stand for all.
+    pub globals: BTreeSet<String>,
 }
 
 impl Written {
@@ -178,7 +179,7 @@ pub fn stage(output: &Output<'_>, path: &Path, placement: &Placement) -> Result<
     let body = write_body(output, &mut out)?;
     verify_storages(output.source, path, |_, storage| !body.verified(storage))?;
     let files = vec![WrittenFile { path: path.to_owned(), bytes: body.bytes }];
-    let written = Written { files, moved: body.moved, globals: Some(body.globals) };
+    let written = Written { files, moved: body.moved, globals: body.globals };
     Ok(Staged { files: StagedFiles::One(file), written })
 }
 

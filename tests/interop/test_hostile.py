@@ -93,6 +93,10 @@ def test_names_are_shown_and_told_when_they_go(migrate, rules, tmp_path):
     assert json.loads(migrate("inspect", "--json", "kept.pt").out)["globals_not_allowed"] == ["os.system"]
     gone = "left out, classes and functions beyond torch's weights_only allow-list: os.system"
     assert gone in migrate(*run, "-o", "weights.safetensors", "--weights-only").text
+    part = ["-o", "shards/", "--weights-only", "--max-shard-size", "1MB", "--shard", "1/1"]
+    assert gone in migrate(*run, *part).text
+    # Also where all shards of the part are there already.
+    assert gone in migrate(*run, *part).text
     unset = ["--rules", rules("rename w -> v\nunset extra", "u.rules"), "in.pt", "--no-target"]
     assert gone in migrate(*unset, "-o", "unset.pt").text
     assert json.loads(migrate(*unset, "-o", "again.pt", "--json").out)["globals_left_out"] == ["os.system"]

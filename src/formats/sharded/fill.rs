@@ -3,7 +3,7 @@
 //! Nobody waits for anybody: each part makes the same partition of the same plan and writes what is its own. There
 //! is no index until all are there, so that nobody who reads a checkpoint sees one of them (`finish.rs`).
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -58,7 +58,7 @@ pub fn fill_shards(
         }
     }
     if lacking.is_empty() {
-        return Ok(Staged::placed(Written { files, moved: Moved::default(), globals: None }));
+        return Ok(Staged::placed(Written { files, moved: Moved::default(), globals: BTreeSet::new() }));
     }
     // What the single run does once is shared out: each storage of the source is checked by the part that
     // has the shard of its number. The last shard waits for that, so that a part that is whole has done it.
@@ -68,7 +68,8 @@ pub fn fill_shards(
         receipts.give(name, &receipt, &placement)?;
         file.commit(&placement)
     };
-    let (mut moved, mut verified, mut waiting) = (Moved::default(), HashSet::new(), None);
+    let (mut moved, mut verified, mut globals) = (Moved::default(), HashSet::new(), BTreeSet::new());
+    let mut waiting = None;
     for (number, name) in lacking {
         if let Some(whole) = waiting.take() {
             place(whole)?;
@@ -80,6 +81,7 @@ pub fn fill_shards(
         files.push(WrittenFile { path, bytes: body.bytes });
         moved += body.moved;
         verified.extend(body.verified);
+        globals.extend(body.globals);
         waiting = Some((file, name.as_str(), receipt));
     }
     verify_storages(output.source, &index, |number, storage| {
@@ -87,7 +89,7 @@ pub fn fill_shards(
     })?;
     waiting.map_or(Ok(()), place)?;
     files.sort_by(|first, second| first.path.cmp(&second.path));
-    Ok(Staged::placed(Written { files, moved, globals: None }))
+    Ok(Staged::placed(Written { files, moved, globals }))
 }
 
 /// Refuses a folder with files of a checkpoint that parts of such a run do not write.

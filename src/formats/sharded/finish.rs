@@ -1,5 +1,6 @@
 //! Makes one checkpoint of the shards that parts have written: proves that all are there, and writes the index.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -92,7 +93,10 @@ pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
     file.commit(&Placement { replace: Replace::Never, sync })?;
     receipts.remove()?;
     files.push(WrittenFile { path: index_path, bytes: text.len() as u64 });
-    Ok(Finished::Now { written: Written { files, moved: Moved::default(), globals: None }, tensors })
+    Ok(Finished::Now {
+        written: Written { files, moved: Moved::default(), globals: BTreeSet::new() },
+        tensors,
+    })
 }
 
 fn shards_of(checkpoint: &Checkpoint) -> usize {

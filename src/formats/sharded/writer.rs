@@ -75,7 +75,7 @@ pub fn stage_shards(
     write(INDEX, &index)?;
     write(INTERIM_INDEX, &index.renamed(|shard| staged.interim(shard)))?;
     files.push(WrittenFile { path: index_path.clone(), bytes: index.text().len() as u64 });
-    Ok(Staged::shards(staged, Written { files, moved, globals: Some(globals) }))
+    Ok(Staged::shards(staged, Written { files, moved, globals }))
 }
 
 /// Which tensors of an output go into which shard; equal outputs are laid out equally, wherever that is done.
