@@ -11,17 +11,8 @@ use crate::plan::Plan;
 use crate::quantity::counted;
 use crate::rules::{Matcher, OptimizerMode, RuleSet};
 
-use super::prepare::PlanArgs;
+use super::plan_args::{OptimizerArg, PlanArgs};
 use super::rule_file;
-
-/// What `--optimizer` says; the same words as the directive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum OptimizerArg {
-    /// The state is rewritten with the weights.
-    Follow,
-    /// The state is left out.
-    Drop,
-}
 
 /// What becomes of what a checkpoint holds besides weights.
 #[derive(Default)]

@@ -6,9 +6,10 @@ use std::path::Path;
 use crate::keyset::{Difference, KeySet};
 use crate::rules::RuleSet;
 
-use super::beside::Beside;
 use super::chain::{self, Broken, ChainError, Folder};
-use super::prepare::{Course, Dicts, Inputs, Laid, Outcome, PlanArgs, Prepared, prove, record_of};
+use super::inputs::{Dicts, Inputs, record_of};
+use super::plan_args::PlanArgs;
+use super::prove::{Course, Laid, Prepared, prove};
 use super::{Failure, towards};
 
 impl From<Broken> for Failure {
@@ -41,22 +42,8 @@ pub(super) fn prepare(args: &PlanArgs, path: &Path, hold_mirrors: bool) -> Resul
     };
     if start.version == to {
         let target = folder.versions.get(to).map(|version| version.keys.origin.clone());
-        let outcome = Outcome::AlreadyMigrated { target: target.unwrap_or_default() };
-        let (beside, course) = (Beside::default(), Course::default());
-        let opening = dicts.opening;
-        let (checkpoint, sources, warnings) = (dicts.checkpoint, folder.sources, Vec::new());
-        let (ruled, keys_alone) = (1, false);
-        return Ok(Prepared {
-            checkpoint,
-            sources,
-            warnings,
-            outcome,
-            ruled,
-            beside,
-            course,
-            keys_alone,
-            opening,
-        });
+        let told = (folder.sources, Vec::new());
+        return Ok(Prepared::already(dicts, target.unwrap_or_default(), told, Course::default()));
     }
     let way = chain::way(&mut folder, start.version, to);
     let fail = |(exit, diagnostics), folder: Folder| Failure { exit, diagnostics, sources: folder.sources };

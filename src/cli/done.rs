@@ -11,7 +11,7 @@ use crate::printable::printable;
 use crate::quantity::{counted, size};
 
 use super::beside::Beside;
-use super::prepare::Course;
+use super::prove::Course;
 
 /// A migration that was carried out.
 pub(super) struct Done<'a> {

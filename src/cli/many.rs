@@ -17,7 +17,9 @@ use super::bar::Bar;
 use super::carry::{Ended, Manner, Watch, carry_out};
 use super::many_told::{Fate, File, Told};
 use super::named::Named;
-use super::prepare::{Outcome, PlanArgs, prepare};
+use super::plan_args::PlanArgs;
+use super::prepare::prepare;
+use super::prove::Outcome;
 use super::{Exit, Failure, Terminal, json_text, out_dir, place, plan};
 
 /// A thread of its own has less of a stack than the first one, on which all is tested.

@@ -14,7 +14,7 @@ use super::carry::{Ended, Manner, Watch, carry_out};
 use super::many::{self, ManyArgs};
 use super::named::Named;
 use super::plan::Form;
-use super::prepare::PlanArgs;
+use super::plan_args::PlanArgs;
 use super::{Exit, Failure, Terminal, json_text, place};
 
 /// The main job's arguments.

@@ -5,8 +5,8 @@ use crate::formats::{Checkpoint, Limits};
 use crate::plan::{Mirrored, Plan, mirrored};
 
 use super::Failure;
+use super::inputs::open_all;
 use super::named::Named;
-use super::prepare::open_all;
 use super::target::tied_keys;
 
 /// A checkpoint opened anew with the dicts that follow behind the others, and what is done to them.

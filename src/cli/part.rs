@@ -11,7 +11,7 @@ use crate::formats::{Checkpoint, Cut, FormatError, Recording, RunDigest};
 use crate::plan::{Plan, renamed_modules};
 
 use super::place::Place;
-use super::prepare::Prepared;
+use super::prove::Prepared;
 use super::{Exit, Failure};
 
 /// Checks that there are shards to take a part of.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
+use super::plan_args::PlanArgs;
+use super::prepare::prepare;
+use super::prove::{Outcome, Prepared};
 use super::{Exit, Failure, Terminal, json_text, keys, picture};
 use crate::formats::StateDict;
 use crate::optimizer::Followed;

@@ -14,9 +14,9 @@ use crate::source::Sources;
 use crate::table::Table;
 
 use super::chain::{self, Folder, Known};
+use super::inputs::{Inputs, record_of};
 use super::limits::LimitArgs;
 use super::named::Named;
-use super::prepare::{Inputs, record_of};
 use super::rule_file::Values;
 use super::{Exit, Failure, Terminal, chained, json_text};
 

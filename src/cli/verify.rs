@@ -12,7 +12,9 @@ use crate::quantity::counted;
 
 use super::bar::Bar;
 use super::carry::refused;
-use super::prepare::{Outcome, PlanArgs, Prepared, prepare};
+use super::plan_args::PlanArgs;
+use super::prepare::prepare;
+use super::prove::{Outcome, Prepared};
 use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\

@@ -9,7 +9,9 @@ use clap::error::ErrorKind;
 
 use crate::apply;
 use crate::cli::plan::to_text;
-use crate::cli::prepare::{Outcome as Proved, PlanArgs, Prepared, prepare};
+use crate::cli::plan_args::PlanArgs;
+use crate::cli::prepare::prepare;
+use crate::cli::prove::{Outcome as Proved, Prepared};
 use crate::cli::{Exit, Failure};
 use crate::diagnostic::{Diagnostic, render};
 use crate::formats::{FormatError, keys_yaml};
