@@ -30,6 +30,8 @@ mod temporary;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod windows;
+mod workers;
 mod write;
 
 pub use atomic::{AtomicFile, Placement, Replace};

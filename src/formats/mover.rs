@@ -8,27 +8,20 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::output::{Piece, PieceContent, Sum};
+use super::windows::{LARGE_WINDOW, PAGE, WINDOW, Window, cut};
+use super::workers::{Buffer, in_threads};
 use super::{FormatError, Pieces, Progress, SourceFile};
 
-/// How much is read, hashed and written at a time.
-pub(super) const WINDOW: u64 = 1 << 20;
-/// The same for tensors that are best made in large pieces. A smaller one is made in one piece: a permutation reads
-/// its source once for each.
-const LARGE_WINDOW: u64 = 12 << 20;
 /// The most that one call writes. The kernel takes room in the page cache in pieces as large as what is written,
 /// and large free pieces of memory are those that a virtual machine has given back to its host: a gigabyte in
 /// writes of a mebibyte took 0.2 to 2.3 seconds, in writes of this length 0.2 to 0.3 (`docs/performance.md`).
 const WRITE: usize = 64 << 10;
-/// What windows begin at multiples of, and what must agree where files share blocks.
-pub(super) const PAGE: u64 = 4096;
-/// More threads than this wait for each other and for memory; each holds a window or two.
-const MOST_THREADS: usize = 3;
 
 /// How many bytes came into a file in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,66 +62,12 @@ pub(super) struct PartSum {
     crc: u32,
 }
 
-/// A range of the file that one thread fills, and the piece in which it begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    start: u64,
-    end: u64,
-    piece: usize,
-}
-
 /// A part of a piece that lies in a window.
 struct Part<'p, 'a> {
     piece: &'p Piece<'a>,
     /// Where it begins, in bytes from the start of the piece.
     skip: u64,
     len: u64,
-}
-
-/// Room for the bytes of a window, which begin at a page: processors that copy by `rep movsb` are several times
-/// slower where the source lies a few bytes further into its page than the destination.
-///
-/// Whoever asks for bytes fills all of them: they hold what was there before.
-#[derive(Default)]
-pub(super) struct Buffer {
-    room: Vec<u8>,
-    begin: usize,
-    end: usize,
-}
-
-impl Buffer {
-    /// Empties it, and makes room for this many bytes.
-    fn begin(&mut self, len: usize) {
-        const PAGE_IN_MEMORY: usize = 4096;
-        if self.room.len() < len + PAGE_IN_MEMORY {
-            // Nothing of it is needed any more, nor both at once.
-            self.room = Vec::new();
-            self.room = vec![0; len + PAGE_IN_MEMORY];
-        }
-        self.begin = self.room.as_ptr().align_offset(PAGE_IN_MEMORY).min(PAGE_IN_MEMORY);
-        self.end = self.begin;
-    }
-
-    /// The next bytes, to be filled.
-    fn more(&mut self, len: usize) -> &mut [u8] {
-        let begin = self.end;
-        self.end += len;
-        if self.room.len() < self.end {
-            self.room.resize(self.end, 0);
-        }
-        self.room.get_mut(begin..self.end).unwrap_or_default()
-    }
-
-    /// What it was filled with.
-    fn bytes(&self) -> &[u8] {
-        self.room.get(self.begin..self.end).unwrap_or_default()
-    }
-
-    /// Room for this many bytes and no others.
-    pub(super) fn of(&mut self, len: usize) -> &mut [u8] {
-        self.begin(len);
-        self.more(len)
-    }
 }
 
 #[derive(Default)]
@@ -311,45 +250,6 @@ impl Part<'_, '_> {
     }
 }
 
-/// Cuts a range of a piece into windows; what is left of the last one is filled up.
-fn cut(windows: &mut Vec<Window>, index: usize, piece: &Piece<'_>, range: std::ops::Range<u64>) {
-    let (size, item, in_order) = match &piece.content {
-        PieceContent::Tensor(tensor) => {
-            let item = tensor.spec().dtype.bytes().unwrap_or(1).max(1);
-            match tensor.pieces() {
-                Pieces::Any => (WINDOW, item, false),
-                Pieces::Large => (LARGE_WINDOW, item, false),
-                Pieces::InOrder => (WINDOW, item, true),
-            }
-        }
-        PieceContent::Text(_) | PieceContent::Source(..) => (WINDOW, 1, false),
-    };
-    let mut start = range.start;
-    while start < range.end {
-        // Up to the next multiple of the window, and to a whole element.
-        let next = match size {
-            LARGE_WINDOW => {
-                let (done, pieces) = (start - piece.at, piece.len.div_ceil(size));
-                let step = piece.len.div_ceil(pieces);
-                (piece.at + (done / step + 1) * step).next_multiple_of(PAGE)
-            }
-            _ => (start / size + 1) * size,
-        };
-        let whole = piece.at + (next - piece.at) / item * item;
-        let cut_at = if whole > start { whole } else { next.next_multiple_of(item).max(start + item) };
-        let end = if in_order { range.end } else { cut_at.min(range.end) };
-        match windows.last_mut() {
-            Some(last)
-                if last.end == start && !last.end.is_multiple_of(WINDOW) && end - last.start <= size =>
-            {
-                last.end = end;
-            }
-            _ => windows.push(Window { start, end, piece: index }),
-        }
-        start = end;
-    }
-}
-
 /// Whether a file system lets files share blocks, or copies between files on its own side.
 fn shares_blocks(file: &File) -> bool {
     // The numbers of statfs(2), and those of ZFS and bcachefs.
@@ -365,53 +265,6 @@ fn shares_blocks(file: &File) -> bool {
     #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, clippy::cast_possible_truncation)]
     // a number of 32 bits
     rustix::fs::fstatfs(file).is_ok_and(|found| SHARING.contains(&u64::from(found.f_type as u32)))
-}
-
-/// Does `count` jobs in several threads, each with a buffer; they are begun in order.
-///
-/// # Errors
-/// Of the jobs that failed, what the first one failed with, whichever thread was faster.
-pub(super) fn in_threads(
-    count: usize,
-    path: &Path,
-    job: impl Fn(usize, &mut Buffer) -> Result<(), FormatError> + Sync,
-) -> Result<(), FormatError> {
-    let next = AtomicUsize::new(0);
-    let failed = AtomicUsize::new(usize::MAX);
-    let work = || {
-        let mut buffer = Buffer::default();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count || failed.load(Ordering::Relaxed) < index {
-                return None;
-            }
-            if let Err(error) = job(index, &mut buffer) {
-                failed.fetch_min(index, Ordering::Relaxed);
-                return Some((index, error));
-            }
-        }
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Threads cost more than a few windows do.
-    let threads = cores.min(MOST_THREADS).min(count.div_ceil(4));
-    let errors: Vec<Option<(usize, FormatError)>> = if threads <= 1 {
-        vec![work()]
-    } else {
-        let done: Option<Vec<_>> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let own = work();
-            let others = others.into_iter().map(|thread| thread.join().ok());
-            others.chain([Some(own)]).collect()
-        });
-        done.ok_or_else(|| {
-            let what = "a thread that moves bytes failed".to_owned();
-            FormatError::Output { path: path.to_owned(), what }
-        })?
-    };
-    match errors.into_iter().flatten().min_by_key(|(index, _)| *index) {
-        Some((_, error)) => Err(error),
-        None => Ok(()),
-    }
 }
 
 /// The sums of whole pieces from those of their parts; that of no bytes where there are none.

@@ -12,7 +12,8 @@ use super::optimizer::OutputOptimizer;
 use super::output::OutputFile;
 use super::recording::Recording;
 use super::sharded::StagedShards;
-use super::{FormatError, Produce, Progress, Storage, mover, pytorch, safetensors};
+use super::workers::in_threads;
+use super::{FormatError, Produce, Progress, Storage, pytorch, safetensors};
 use crate::edit::Edit;
 use crate::keyset::Key;
 
@@ -215,7 +216,7 @@ pub(super) fn verify_storages(
         .filter(|(number, recorded)| wanted(*number, recorded.storage))
         .map(|found| found.1)
         .collect();
-    mover::in_threads(wanted.len(), path, |index, buffer| {
+    in_threads(wanted.len(), path, |index, buffer| {
         wanted.get(index).map_or(Ok(()), |recorded| recorded.verify(buffer))
     })
 }

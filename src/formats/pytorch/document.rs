@@ -18,7 +18,8 @@ use super::optimizers::{self, ValueNodes};
 use super::tensors::{self, Meaning, Plain};
 use super::weights_only::{Persistent, Refused, mentions, refused};
 use crate::formats::checkpoint::{Checkpoint, DictPath, Entry, EntryData, Format, StateDict};
-use crate::formats::mover::{Buffer, WINDOW};
+use crate::formats::windows::WINDOW;
+use crate::formats::workers::Buffer;
 use crate::formats::{
     Extent, Foreign, FormatError, Limit, Limits, Optimizer, Origin, ParamGroup, SourceFile, StateValue,
     Storage, StoredTensor,

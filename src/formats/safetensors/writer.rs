@@ -8,8 +8,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeStruct, Serializer};
 
 use super::{MAX_HEADER, to_crate};
 use crate::formats::checkpoint::{EntryData, Format, StateDict};
-use crate::formats::mover::{PAGE, WINDOW};
 use crate::formats::output::OutputFile;
+use crate::formats::windows::{PAGE, WINDOW};
 use crate::formats::write::{Body, Content, Output};
 use crate::formats::{Extent, FormatError, Produce, Recording};
 use crate::tensor::TensorSpec;
