@@ -293,10 +293,11 @@ impl Graph {
         self.changed.remove(&id);
     }
 
-    /// Replaces the operands of a node that is no literal.
+    /// Replaces the operands of a node.
     pub(super) fn set_operands(&mut self, id: NodeId, operands: &[NodeId]) -> Result<(), Full> {
         let span = self.add_list(operands)?;
-        self.nodes[id.0 as usize].span = span;
+        let node = &mut self.nodes[id.0 as usize];
+        (node.is_literal, node.span) = (false, span);
         Ok(())
     }
 
