@@ -166,7 +166,8 @@ def run_file(program, path, good, thorough, number):
     trace = thorough or number % 9 == 0
     inputs = [path.parent if kind in ("rules", "index") else path, *good.values()]
     if kind == "rules":
-        inputs += ["/etc/passwd", "/dev/zero"]  # a rule file may name others, which are read as rule files
+        # A rule file may name others, which are read as rule files.
+        inputs += ["/etc/passwd", "/dev/zero", os.path.normpath(path.parent / "../../../../etc/passwd")]
     runs, wrong = [], []
     try:
         if kind in ("rules", "keys", "error", "config"):
