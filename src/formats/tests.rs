@@ -4,7 +4,7 @@ use foldhash::HashMap;
 use std::path::Path;
 
 use super::{
-    AtomicFile, Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict,
+    AtomicFile, Checkpoint, Content, EntryData, Format, FormatError, Limit, Limits, Output, OutputDict,
     OutputTensor, Placement, Progress, Replace, open, write,
 };
 
@@ -75,6 +75,7 @@ fn what_the_crate_writes_comes_out_byte_for_byte() {
         for entry in &again.main_dict().entries {
             let EntryData::Stored(tensor) = &entry.data else { panic!() };
             assert_eq!(tensor.storage.extent.offset % entry.spec().dtype.bytes().unwrap(), 0);
+            assert_eq!(Some(tensor.storage.extent.len), entry.spec().nbytes());
         }
     }
 }
@@ -115,6 +116,30 @@ fn damaged_headers_are_refused() {
     assert!(error.contains("1008 bytes") && error.contains("has 10"), "{error}");
     std::fs::write(&path, [&u64::MAX.to_le_bytes()[..], b"{}"].concat()).unwrap();
     assert_eq!(read(&path).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn lengths_of_safetensors_hold_to_the_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let code = |bytes: &[u8], limits: &Limits| {
+        std::fs::write(&path, bytes).unwrap();
+        open(&path, &[], limits).map(drop).map_err(|error| error.code())
+    };
+    let (usual, mut tight) = (Limits::default(), Limits::default());
+    let header = |says: u64| [&says.to_le_bytes()[..], b"{}      "].concat();
+    assert_eq!(code(&header(8), &usual), Ok(()));
+    for (says, wrong) in [(0, "bad-header"), (9, "cut-off"), (16, "cut-off"), (17, "cut-off")] {
+        assert_eq!(code(&header(says), &usual), Err(wrong), "{says}");
+    }
+    for len in 1..8 {
+        assert_eq!(code(&header(8)[..len], &usual), Err("cut-off"), "{len}");
+    }
+    assert_eq!(code(&header(0)[..8], &usual), Err("bad-header"));
+    for (most, outcome) in [(8, Ok(())), (7, Err("too-large"))] {
+        tight.set(Limit::HeaderBytes, most);
+        assert_eq!(code(&header(8), &tight), outcome);
+    }
 }
 
 #[test]

@@ -321,3 +321,46 @@ fn damaged(path: &Path, error: &zip::result::ZipError) -> FormatError {
         other => FormatError::Zip { path, what: other.to_string() },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Refuses once, with this error.
+    struct Refusing(Option<io::Error>, Vec<u8>);
+
+    impl Write for Refusing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.take().map_or_else(|| self.1.write(bytes), Err)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_damaged_and_one_that_cannot_be_read_is_not() {
+        for (kind, code) in
+            [(io::ErrorKind::UnexpectedEof, "damaged-zip"), (io::ErrorKind::StorageFull, "io")]
+        {
+            let error = zip::result::ZipError::Io(kind.into());
+            assert_eq!(damaged(Path::new("model.pt"), &error).code(), code);
+        }
+    }
+
+    #[test]
+    fn an_interrupted_write_goes_on_and_another_error_is_the_writers() {
+        for (kind, goes_on) in [(io::ErrorKind::Interrupted, true), (io::ErrorKind::StorageFull, false)] {
+            let mut into = Refusing(Some(kind.into()), Vec::new());
+            let sum = crc32fast::Hasher::new();
+            let mut summed = Summed { into: &mut into, sum, count: 0, refused: None };
+            assert_eq!(io::copy(&mut &b"bytes"[..], &mut summed).is_ok(), goes_on);
+            assert_eq!(summed.refused.map(|error| error.kind()), (!goes_on).then_some(kind));
+            assert_eq!(
+                (summed.count, into.1.as_slice()),
+                if goes_on { (5, &b"bytes"[..]) } else { (0, &b""[..]) }
+            );
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::files::{FORCE, FOUR, folder, kept, output, read};
+use super::files::{FORCE, FOUR, dict, folder, kept, output, pickle, read, tensor};
 use super::zip_bytes::{Archive, Entry, le16, le32, put};
 use crate::formats::{FormatError, Limit, Limits, open, write};
 use crate::printable::printable;
@@ -228,6 +228,46 @@ fn what_would_inflate_to_too_much() {
         let entry = Entry::deflated("a/x", FOUR).both(22, &le32(size));
         refused(&Archive::and(entry).bytes(), "bad-record", &[words]);
     }
+}
+
+#[test]
+fn budgets_hold_to_the_byte() {
+    let (_folder, path) = folder();
+    let opened = |archive: &Archive, limit: Limit, most: usize| {
+        std::fs::write(&path, archive.bytes()).unwrap();
+        let mut limits = Limits::default();
+        limits.set(limit, most as u64);
+        open(&path, &[], &limits).map(drop).map_err(|error| error.code())
+    };
+    let deflated = Archive::of(Entry::deflated("a/data/0", FOUR));
+    assert_eq!(opened(&deflated, Limit::InflatedBytes, FOUR.len()), Ok(()));
+    assert_eq!(opened(&deflated, Limit::InflatedBytes, FOUR.len() - 1), Err("too-large"));
+    let good = Archive::good();
+    let pickle = good.entries[0].data.len();
+    assert_eq!(opened(&good, Limit::PickleBytes, pickle), Ok(()));
+    for less in [1, 2, pickle] {
+        assert_eq!(opened(&good, Limit::PickleBytes, pickle - less), Err("too-large"));
+    }
+    // As much as deflated bytes can hold is believed until they are inflated.
+    let most = Entry::deflated("a/x", FOUR).data.len() * 1032;
+    for (size, words) in [(most, "`a/x` does not inflate to"), (most + 1, "`a/x` should inflate to")] {
+        let entry = Entry::deflated("a/x", FOUR).both(22, &le32(size));
+        refused(&Archive::and(entry).bytes(), "bad-record", &[words]);
+    }
+}
+
+#[test]
+fn an_archive_that_lies_otherwise_is_laid_out_and_numbered_anew() {
+    let (_folder, path) = folder();
+    let tensor = pickle(dict(&[("w", tensor("7", 4, 0, &[4], &[1]))]));
+    let mut archive = Archive::of(Entry::stored("a/data/7", FOUR));
+    archive.entries[0] = Entry::stored("a/data.pkl", &tensor);
+    std::fs::write(&path, archive.bytes()).unwrap();
+    copy(&path).unwrap();
+    let copied = std::fs::File::open(path.with_file_name("out.pt")).unwrap();
+    let names = zip::ZipArchive::new(copied).unwrap();
+    let names: Vec<String> = names.file_names().map(|name| name.unwrap().into_owned()).collect();
+    assert!(names.contains(&"a/data/0".to_owned()), "{names:?}");
 }
 
 #[test]
