@@ -157,16 +157,24 @@ def file(dice: random.Random) -> bytes:
     return bytes_changed(data, dice)
 
 
-def flat(value, path: str, into: dict, prefixes: set) -> None:
+def dicts(value):
+    """A dict and those in it."""
+    yield value
+    for inner in value.values():
+        if isinstance(inner, dict):
+            yield from dicts(inner)
+
+
+def flat(value: dict, before: str = "") -> dict:
     """The tensors of nested dicts by their joined keys. Keys that are no texts are none of a state dict's: what lies
     there is another value of the file, which `--weights-only` leaves out."""
-    if isinstance(value, torch.Tensor):
-        into[path] = value
-    elif isinstance(value, dict):
-        prefixes.add(path)
-        for key, inner in value.items():
-            if isinstance(key, str):
-                flat(inner, f"{path}.{key}" if path else key, into, prefixes)
+    found = {}
+    for key, inner in value.items():
+        if isinstance(key, str) and isinstance(inner, dict):
+            found |= flat(inner, f"{before}{key}.")
+        elif isinstance(key, str) and isinstance(inner, torch.Tensor):
+            found[before + key] = inner
+    return found
 
 
 def raw(value: torch.Tensor) -> bytes:
@@ -175,20 +183,18 @@ def raw(value: torch.Tensor) -> bytes:
 
 
 def compare(theirs, ours: dict) -> None:
-    found, prefixes = {}, set()
-    flat(theirs, "", found, prefixes)
+    """One of the dicts holds exactly these tensors."""
     reasons = []
-    for prefix in sorted(prefixes, key=len):
-        below = {key[len(prefix) + 1:] if prefix else key: value for key, value in found.items()
-                 if not prefix or key.startswith(prefix + ".")}
-        if set(below) != set(ours):
-            reasons.append(f"at `{prefix}`: other keys: {sorted(set(below) ^ set(ours))}")
+    for chosen in dicts(theirs) if isinstance(theirs, dict) else ():
+        found = flat(chosen)
+        if set(found) != set(ours):
+            reasons.append(f"other keys: {sorted(set(found) ^ set(ours))}")
             continue
-        wrong = [key for key, value in below.items()
+        wrong = [key for key, value in found.items()
                  if value.dtype != ours[key].dtype or value.shape != ours[key].shape or raw(value) != raw(ours[key])]
         if not wrong:
             return
-        reasons.append(f"at `{prefix}`: other tensors: {wrong}")
+        reasons.append(f"other tensors: {wrong}")
     raise Different("; ".join(reasons) or "torch sees no dict")
 
 
