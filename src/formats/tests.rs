@@ -136,6 +136,12 @@ fn lengths_of_safetensors_hold_to_the_byte() {
         assert_eq!(code(&header(8)[..len], &usual), Err("cut-off"), "{len}");
     }
     assert_eq!(code(&header(0)[..8], &usual), Err("bad-header"));
+    for (dims, outcome) in [(64, Ok(())), (65, Err("bad-header")), (66, Err("bad-header"))] {
+        let shape = vec!["1"; dims].join(",");
+        let text = format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[{shape}],\"data_offsets\":[0,4]}}}}");
+        let bytes = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 4]].concat();
+        assert_eq!(code(&bytes, &usual), outcome, "{dims}");
+    }
     for (most, outcome) in [(8, Ok(())), (7, Err("too-large"))] {
         tight.set(Limit::HeaderBytes, most);
         assert_eq!(code(&header(8), &tight), outcome);
