@@ -149,6 +149,15 @@ fn lengths_of_safetensors_hold_to_the_byte() {
 }
 
 #[test]
+fn a_part_of_a_range_lies_inside_of_it() {
+    let file = super::SourceFile::from_file(Path::new("a"), tempfile::tempfile().unwrap()).unwrap();
+    let range = super::Extent { file, offset: 100, len: 10 };
+    let part = |offset, len| range.part(offset, len).map(|part| (part.offset, part.len));
+    assert_eq!((part(0, 10), part(4, 6), part(10, 0)), (Some((100, 10)), Some((104, 6)), Some((110, 0))));
+    assert_eq!((part(4, 7), part(11, 0), part(u64::MAX, 2)), (None, None, None));
+}
+
+#[test]
 fn other_files_are_named_for_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.ckpt");

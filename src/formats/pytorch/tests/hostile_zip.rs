@@ -257,6 +257,20 @@ fn budgets_hold_to_the_byte() {
 }
 
 #[test]
+fn what_only_a_descriptor_excuses() {
+    // Bytes that look like one behind an entry that has none, and local values that would follow in one.
+    let entry = Entry { after: good().described().after, ..good() };
+    refused(&Archive::of(entry).bytes(), "bad-record", &["`a/data/0`"]);
+    refused(&Archive::of(good().local(14, &[0; 4])).bytes(), "bad-record", &["`a/data/0`", "CRC"]);
+}
+
+#[test]
+fn a_deflated_entry_that_is_read_in_several_pieces() {
+    let bytes: Vec<u8> = (0..60_000_u32).flat_map(|number| number.to_le_bytes()).take(60_000).collect();
+    accepted(&Archive::and(Entry::deflated("a/x", &bytes)).bytes());
+}
+
+#[test]
 fn an_archive_that_lies_otherwise_is_laid_out_and_numbered_anew() {
     let (_folder, path) = folder();
     let tensor = pickle(dict(&[("w", tensor("7", 4, 0, &[4], &[1]))]));
