@@ -78,3 +78,26 @@ impl Seek for Positioned {
         Ok(self.position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn reads_of_all_lengths_follow_each_other() {
+        let bytes: Vec<u8> = (0..30_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        let mut reader = Positioned::new(&SourceFile::from_file(Path::new("a"), file).unwrap());
+        let mut at = 0;
+        for len in [WINDOW, 7, WINDOW + 1, WINDOW - 1, WINDOW - 1, 2 * WINDOW] {
+            let mut read = vec![0; len];
+            reader.read_exact(&mut read).unwrap();
+            assert!(read == bytes[at..at + len], "{len} bytes at {at}");
+            at += len;
+        }
+    }
+}
