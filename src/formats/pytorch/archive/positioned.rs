@@ -87,17 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_of_all_lengths_follow_each_other() {
+    fn reads_of_all_lengths_follow_each_other() -> Result<(), Box<dyn std::error::Error>> {
         let bytes: Vec<u8> = (0..30_000_u32).flat_map(u32::to_le_bytes).collect();
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(&bytes).unwrap();
-        let mut reader = Positioned::new(&SourceFile::from_file(Path::new("a"), file).unwrap());
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&bytes)?;
+        let mut reader = Positioned::new(&SourceFile::from_file(Path::new("a"), file)?);
         let mut at = 0;
         for len in [WINDOW, 7, WINDOW + 1, WINDOW - 1, WINDOW - 1, 2 * WINDOW] {
             let mut read = vec![0; len];
-            reader.read_exact(&mut read).unwrap();
+            reader.read_exact(&mut read)?;
             assert!(read == bytes[at..at + len], "{len} bytes at {at}");
             at += len;
         }
+        Ok(())
     }
 }
