@@ -30,7 +30,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 ARTIFACTS = ROOT / "fuzz" / "artifacts" / "differential"
-MIGRATE = os.environ.get("MIGRATE_BIN", str(ROOT / "target" / "release" / "migrate"))
+MIGRATE = Path(os.environ.get("MIGRATE_BIN", ROOT / "target" / "release" / "migrate")).resolve(strict=True)
 CODES = set(re.findall(r"`([a-z][a-z-]+)`", (ROOT / "docs" / "errors.md").read_text()))
 DTYPES = [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16,
           torch.int8, torch.uint8, torch.bool, torch.complex64, torch.float8_e4m3fn, torch.uint16]
@@ -215,18 +215,31 @@ def migrate(folder: Path) -> str | None:
     return code
 
 
+def theirs_of(data: bytes):
+    """What torch makes of a file; `None` where it refuses it."""
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except Exception:
+        return None
+
+
+def unfilled(first, second) -> bool:
+    """Whether torch gives other bytes at each load, as it does of some damaged files."""
+    pairs = zip(dicts(first), dicts(second)) if isinstance(first, dict) and isinstance(second, dict) else ()
+    return any(raw(value) != raw(flat(other)[key]) for one, other in pairs for key, value in flat(one).items())
+
+
 def one(dice: random.Random, folder: Path, counts: collections.Counter) -> None:
     data = file(dice)
     (folder / "in.pt").write_bytes(data)
-    try:
-        theirs = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception:
-        theirs = None
+    theirs = theirs_of(data)
     code = migrate(folder)
     if code is not None:
         counts["both refuse" if theirs is None else f"torch accepts, refused: {code}"] += 1
     elif theirs is None:
         counts["torch refuses, read"] += 1
+    elif unfilled(theirs, theirs_of(data)):
+        counts["torch reads memory that it did not fill"] += 1
     else:
         compare(theirs, safetensors.torch.load_file(folder / "out.safetensors"))
         counts["both read the same tensors"] += 1

@@ -31,8 +31,8 @@ use std::time::{Duration, Instant};
 
 use crate::edit::Edit;
 use crate::formats::{
-    self, Checkpoint, Content, Cut, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
-    Recording, RunDigest, ShardNames, StateDict, Written,
+    self, Checkpoint, Content, EntryData, Format, Output, OutputDict, OutputTensor, Placement, Progress,
+    Recording, ShardNames, ShardPart, StateDict, Written,
 };
 use crate::keyset::Key;
 use crate::optimizer::Followed;
@@ -65,8 +65,8 @@ pub struct Shards<'a> {
     pub names: &'a ShardNames,
     /// How many bytes of tensors each holds at most.
     pub max_bytes: u64,
-    /// The part of them that is written, where others write the rest, and what all of them must agree on.
-    pub part: Option<(Cut, &'a RunDigest)>,
+    /// The part of them that is written, where others write the rest.
+    pub part: Option<ShardPart<'a>>,
 }
 
 /// What applying a plan came to.

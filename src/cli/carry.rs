@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::apply::{self, ApplyError, Destination, Shards};
 use crate::diagnostic::Diagnostic;
 use crate::edit::path_text;
-use crate::formats::{Checkpoint, Cut, Placement, Progress, Recording};
+use crate::formats::{Checkpoint, Cut, Placement, Progress, Recording, ShardPart};
 use crate::plan::Plan;
 use crate::printable::printable;
 use crate::source::Sources;
@@ -103,7 +103,8 @@ pub(super) fn carry_out(
     let outputs = place.settle(checkpoint, &placement)?;
     let run = cut.map(|cut| part::digest(&prepared, plans, &record, max_shard).map(|run| (cut, run)));
     let run = run.transpose()?;
-    let part = run.as_ref().map(|(cut, run)| (*cut, run));
+    let limits = args.limits.limits();
+    let part = run.as_ref().map(|(cut, run)| ShardPart { cut: *cut, run, limits: &limits });
     let destinations = outputs.iter().map(|output| Destination {
         path: &output.path,
         name: output.name.as_deref(),

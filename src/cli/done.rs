@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::apply::{Destination, Report};
 use crate::edit::Edit;
-use crate::formats::{Checkpoint, Other};
+use crate::formats::{Checkpoint, Other, ShardPart};
 use crate::optimizer::Followed;
 use crate::plan::Plan;
 use crate::printable::printable;
@@ -102,7 +102,7 @@ impl Done<'_> {
             let name = printable(&destination.path.display().to_string());
             let shards = report.written.shards();
             let shards = match destination.shards.as_ref().and_then(|shards| shards.part) {
-                Some((cut, _)) => {
+                Some(ShardPart { cut, .. }) => {
                     format!(" in {} of part {cut}", counted(report.written.files.len(), "shard"))
                 }
                 None => shards.map(|shards| format!(" in {}", counted(shards, "shard"))).unwrap_or_default(),

@@ -9,6 +9,7 @@ use crate::formats::{self, Finished};
 use crate::printable::printable;
 use crate::quantity::{counted, size};
 
+use super::limits::LimitArgs;
 use super::{Exit, Failure, Terminal, json_text};
 
 const EXAMPLES: &str = "\
@@ -29,6 +30,8 @@ pub struct FinishArgs {
     /// The folder that all parts were written into, or the index that it is to have
     #[arg(value_name = "OUT")]
     output: PathBuf,
+    #[command(flatten)]
+    limits: LimitArgs,
     /// Do not wait until the index is on the disk
     #[arg(long)]
     no_sync: bool,
@@ -46,7 +49,7 @@ pub fn run(args: &FinishArgs, terminal: &Terminal) -> Exit {
 }
 
 fn work(args: &FinishArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let finished = formats::finish(&args.output, !args.no_sync)?;
+    let finished = formats::finish(&args.output, !args.no_sync, &args.limits.limits())?;
     if args.json {
         let files = match &finished {
             Finished::Now { written, .. } => written.files.as_slice(),

@@ -49,8 +49,8 @@ pub use produce::{Pieces, Produce, Progress, ReadElements};
 pub use pytorch::{Distributed, Refused, Saved, open_distributed};
 pub use recording::Recording;
 pub use sharded::{
-    Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardProblem, Sharded, fill_shards,
-    finish, is_sharded, stage_shards,
+    Cut, Finished, Flaw, Lacking, PartProblem, RunDigest, ShardNames, ShardPart, ShardProblem, Sharded,
+    fill_shards, finish, is_sharded, stage_shards,
 };
 pub use stored::{Extent, SourceFile, Storage, StoredTensor};
 pub use write::{Content, Output, OutputDict, OutputTensor, Staged, Written, WrittenFile, stage, write};

@@ -15,7 +15,18 @@ use super::receipt::{Agreed, Receipt, Receipts, RunDigest};
 use super::writer::{Layout, write_shard};
 use crate::formats::mover::Moved;
 use crate::formats::write::{Output, Staged, Written, WrittenFile, verify_storages};
-use crate::formats::{AtomicFile, FormatError, Placement, Replace};
+use crate::formats::{AtomicFile, FormatError, Limits, Placement, Replace};
+
+/// The part of an output's shards that a run writes, where others write the rest.
+#[derive(Clone, Copy)]
+pub struct ShardPart<'a> {
+    /// Which of them.
+    pub cut: Cut,
+    /// What all parts must agree on.
+    pub run: &'a RunDigest,
+    /// What the shards and receipts that are there already may make the reader do.
+    pub limits: &'a Limits,
+}
 
 /// Writes the shards of a part; those that are there already, whole and of the same run, stay.
 ///
@@ -28,13 +39,14 @@ pub fn fill_shards(
     output: &Output<'_>,
     names: &ShardNames,
     max: u64,
-    (cut, run): (Cut, &RunDigest),
+    part: ShardPart<'_>,
     placement: &Placement,
 ) -> Result<Staged, FormatError> {
+    let ShardPart { cut, run, limits } = part;
     let index = names.index();
     let layout = Layout::new(output, names, max)?;
     let count = layout.shards.len();
-    let receipts = Receipts::of(names);
+    let receipts = Receipts::of(names, limits);
     let agreed = Agreed {
         tool: format!("migrate {}", env!("CARGO_PKG_VERSION")),
         run: run.clone(),
@@ -52,9 +64,11 @@ pub fn fill_shards(
     for number in (0..count).filter(|&number| cut.owns(number, count)) {
         let Some(name) = layout.names.get(number) else { continue };
         let path = names.path(name);
-        match receipts.get(name)?.filter(|receipt| receipt.flaw(&agreed, &path).is_none()) {
-            Some(receipt) => files.push(WrittenFile { path, bytes: receipt.bytes }),
-            None => lacking.push((number, name)),
+        match receipts.get(name)? {
+            Some(receipt) if receipt.flaw(&agreed, &path, limits)?.is_none() => {
+                files.push(WrittenFile { path, bytes: receipt.bytes });
+            }
+            _ => lacking.push((number, name)),
         }
     }
     if lacking.is_empty() {

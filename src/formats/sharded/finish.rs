@@ -37,13 +37,13 @@ pub enum Finished {
 ///
 /// # Errors
 /// Where shards are missing or not as they were written, and where the folder holds none or others.
-pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
+pub fn finish(path: &Path, sync: bool, limits: &Limits) -> Result<Finished, FormatError> {
     let wrong = |problem| FormatError::Parts { path: path.to_owned(), problem };
     if !super::is_sharded(path) {
         return Err(wrong(PartProblem::NoParts));
     }
     let Some(names) = waiting(path)? else {
-        return match super::open(path, &[], &Limits::default()) {
+        return match super::open(path, &[], limits) {
             Ok(checkpoint) => Ok(Finished::Before { shards: shards_of(&checkpoint) }),
             Err(FormatError::Shards { problem: super::ShardProblem::NoIndex { .. }, .. }) => {
                 Err(wrong(PartProblem::NoParts))
@@ -53,10 +53,10 @@ pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
             Err(error) => Err(error),
         };
     };
-    let (index_path, receipts) = (names.index(), Receipts::of(&names));
+    let (index_path, receipts) = (names.index(), Receipts::of(&names, limits));
     if index_path.symlink_metadata().is_ok() {
         // A run that was stopped between the index and the last receipt.
-        let checkpoint = super::open(&index_path, &[], &Limits::default())?;
+        let checkpoint = super::open(&index_path, &[], limits)?;
         receipts.remove()?;
         return Ok(Finished::Before { shards: shards_of(&checkpoint) });
     }
@@ -66,7 +66,10 @@ pub fn finish(path: &Path, sync: bool) -> Result<Finished, FormatError> {
         let shard = names.shard(number + 1, agreed.shards);
         let path = names.path(&shard);
         let receipt = receipts.get(&shard)?;
-        let flaw = receipt.as_ref().map_or(Some(Flaw::Missing), |receipt| receipt.flaw(&agreed, &path));
+        let flaw = match &receipt {
+            Some(receipt) => receipt.flaw(&agreed, &path, limits)?,
+            None => Some(Flaw::Missing),
+        };
         match (receipt, flaw) {
             (Some(receipt), None) => {
                 weight_map.extend(receipt.keys.into_iter().map(|key| (key, shard.clone())));

@@ -19,7 +19,7 @@ mod tests;
 mod writer;
 
 pub use cut::Cut;
-pub use fill::fill_shards;
+pub use fill::{ShardPart, fill_shards};
 pub use finish::{Finished, finish};
 pub use index::Sharded;
 pub use names::{ShardNames, is_sharded};

@@ -15,6 +15,9 @@ const INTERIM: &str = ".migrate";
 /// What the name of the folder ends in that parts of an output share.
 const PARTS: &str = ".migrate-parts";
 
+/// How many shards an output has at most, which is more than any has that is not a mistake.
+pub(super) const MOST_SHARDS: usize = 1_000_000;
+
 /// Whether a path is read as a sharded checkpoint: an index, or the folder of one.
 pub fn is_sharded(path: &Path) -> bool {
     path.is_dir() || path.extension().is_some_and(|extension| extension == "json")

@@ -9,10 +9,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::names::ShardNames;
+use super::names::{MOST_SHARDS, ShardNames};
 use super::part_problem::{Flaw, PartProblem};
 use crate::formats::open::open_file;
-use crate::formats::{AtomicFile, FormatError, Limits, Placement, Replace};
+use crate::formats::{AtomicFile, FormatError, Limit, Limits, Placement, Replace};
 
 /// The name of what parts agree on, in the folder of their receipts.
 const AGREED: &str = "plan.json";
@@ -55,14 +55,15 @@ pub(super) struct Receipt {
 }
 
 /// The folder of receipts, hidden in that of the output; unfinished shards are in it too.
-pub(super) struct Receipts {
+pub(super) struct Receipts<'a> {
     folder: PathBuf,
+    limits: &'a Limits,
 }
 
-impl Receipts {
+impl<'a> Receipts<'a> {
     /// Those of an output of these names, be they there or not.
-    pub(super) fn of(names: &ShardNames) -> Receipts {
-        Receipts { folder: names.parts() }
+    pub(super) fn of(names: &ShardNames, limits: &'a Limits) -> Self {
+        Receipts { folder: names.parts(), limits }
     }
 
     /// Where they lie.
@@ -114,7 +115,9 @@ impl Receipts {
     /// Where it is not there or not readable.
     pub(super) fn agreed(&self) -> Result<Agreed, FormatError> {
         let path = self.folder.join(AGREED);
-        self.read(&path)?.ok_or_else(|| self.wrong(PartProblem::Damaged { file: AGREED.to_owned() }))
+        let agreed: Option<Agreed> = self.read(&path)?;
+        let possible = |agreed: &Agreed| agreed.shards <= MOST_SHARDS;
+        agreed.filter(possible).ok_or_else(|| self.wrong(PartProblem::Damaged { file: AGREED.to_owned() }))
     }
 
     /// The receipt of a shard; `None` where there is none that can be read.
@@ -162,7 +165,22 @@ impl Receipts {
         match File::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(FormatError::io(path, "open", error)),
-            Ok(file) => Ok(serde_json::from_reader(io::BufReader::new(file)).ok()),
+            Ok(file) => {
+                // It names each key, as the header of a shard does.
+                let limit = self.limits.get(Limit::HeaderBytes);
+                let size = file.metadata().map_err(|error| FormatError::io(path, "read", error))?.len();
+                if size > limit {
+                    let (path, what) = (path.to_owned(), "the receipt".to_owned());
+                    return Err(FormatError::TooLarge {
+                        path,
+                        what,
+                        size,
+                        limit,
+                        raise: Some(Limit::HeaderBytes),
+                    });
+                }
+                Ok(serde_json::from_reader(io::BufReader::new(file)).ok())
+            }
         }
     }
 
@@ -192,20 +210,32 @@ fn difference(there: &Agreed, own: &Agreed) -> Option<PartProblem> {
 
 impl Receipt {
     /// What is wrong with the shard that the receipt is for; its header is read, and no tensor bytes.
-    pub(super) fn flaw(&self, agreed: &Agreed, path: &Path) -> Option<Flaw> {
+    ///
+    /// # Errors
+    /// Where reading it takes more than the limits allow.
+    pub(super) fn flaw(
+        &self,
+        agreed: &Agreed,
+        path: &Path,
+        limits: &Limits,
+    ) -> Result<Option<Flaw>, FormatError> {
         if self.plan != agreed.run.plan {
-            return Some(Flaw::OtherRun);
+            return Ok(Some(Flaw::OtherRun));
         }
         let found = match fs::metadata(path) {
-            Err(_) => return Some(Flaw::Missing),
+            Err(_) => return Ok(Some(Flaw::Missing)),
             Ok(metadata) => metadata.len(),
         };
         if found != self.bytes {
-            return Some(Flaw::Length { found, wanted: self.bytes });
+            return Ok(Some(Flaw::Length { found, wanted: self.bytes }));
         }
-        let Ok(shard) = open_file(path, &[], &Limits::default()) else { return Some(Flaw::Unreadable) };
+        let shard = match open_file(path, &[], limits) {
+            Ok(shard) => shard,
+            Err(error @ FormatError::TooLarge { .. }) => return Err(error),
+            Err(_) => return Ok(Some(Flaw::Unreadable)),
+        };
         let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();
         let same = held.len() == self.keys.len() && self.keys.iter().all(|key| held.contains(key.as_str()));
-        (!same).then_some(Flaw::Keys)
+        Ok((!same).then_some(Flaw::Keys))
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::names::{self, ShardNames};
+use super::finish;
+use super::names::{self, MOST_SHARDS, ShardNames};
+use super::part_problem::PartProblem;
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards, Step};
-use crate::formats::{Format, FormatError, Placement, Replace};
+use super::receipt::{Agreed, Receipt, Receipts, RunDigest};
+use crate::formats::{Format, FormatError, Limit, Limits, Placement, Replace};
 
 const FORCE: Placement = Placement { replace: Replace::Force, sync: true };
 
@@ -187,4 +190,47 @@ fn only_files_of_the_set_are_taken_for_it() {
     }
     let names = ShardNames::in_folder(folder.path(), Format::Safetensors, None);
     assert_eq!(names.occupants().unwrap(), own);
+}
+
+/// A folder that waits to be finished, with what its parts agree on.
+fn waiting(folder: &Path, shards: usize) -> (ShardNames, Agreed) {
+    let names = ShardNames::of_index(&folder.join("model.safetensors.index.json")).unwrap();
+    let run = RunDigest { rules: String::new(), source: String::new(), plan: "p".to_owned() };
+    let agreed = Agreed { tool: String::new(), run, parts: 2, shards, metadata: serde_json::Map::default() };
+    std::fs::create_dir(names.parts()).unwrap();
+    std::fs::write(names.parts().join("plan.json"), serde_json::json!(agreed).to_string()).unwrap();
+    (names, agreed)
+}
+
+#[test]
+fn parts_that_speak_of_more_shards_than_there_can_be_are_damaged() {
+    for (shards, possible) in [(MOST_SHARDS, true), (MOST_SHARDS + 1, false), (usize::MAX, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (names, agreed) = waiting(folder.path(), shards);
+        let limits = Limits::default();
+        let read = Receipts::of(&names, &limits).agreed();
+        match possible {
+            true => assert_eq!(read.unwrap(), agreed),
+            false => assert!(matches!(
+                finish(&names.index(), false, &limits),
+                Err(FormatError::Parts { problem: PartProblem::Damaged { .. }, .. })
+            )),
+        }
+    }
+}
+
+#[test]
+fn a_receipt_has_the_budget_of_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let (names, _) = waiting(folder.path(), 1);
+    let shard = names.shard(1, 1);
+    let receipt = Receipt { plan: "p".to_owned(), bytes: 0, keys: vec!["k".repeat(100)] };
+    let mut limits = Limits::default();
+    Receipts::of(&names, &limits).give(&shard, &receipt, &FORCE).unwrap();
+    let length = names.parts().join(format!("{shard}.json")).metadata().unwrap().len();
+    limits.set(Limit::HeaderBytes, length);
+    assert_eq!(Receipts::of(&names, &limits).get(&shard).unwrap().unwrap().keys, receipt.keys);
+    limits.set(Limit::HeaderBytes, length - 1);
+    let refused = Receipts::of(&names, &limits).get(&shard);
+    assert!(matches!(refused, Err(FormatError::TooLarge { raise: Some(Limit::HeaderBytes), .. })));
 }

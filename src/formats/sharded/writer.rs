@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::index::Index;
-use super::names::ShardNames;
+use super::names::{MOST_SHARDS, ShardNames};
 use super::partition::{Partition, partition};
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards};
 use crate::formats::mover::Moved;
@@ -93,14 +93,19 @@ impl<'a> Layout<'a> {
     /// Lays out an output in shards of at most `max` bytes of tensors.
     ///
     /// # Errors
-    /// Where the output holds other things than one dict of tensors.
+    /// Where the output holds other things than one dict of tensors, or would be too many shards.
     pub(super) fn new(output: &'a Output<'a>, names: &ShardNames, max: u64) -> Result<Self, FormatError> {
         let path = names.index();
         check_dicts(output, &path, true)?;
         refuse_others(output, &path)?;
-        let none = || FormatError::Output { path: path.clone(), what: "it has no tensors".to_owned() };
-        let dict = output.dicts.first().ok_or_else(none)?;
+        let wrong = |what: String| FormatError::Output { path: path.clone(), what };
+        let dict = output.dicts.first().ok_or_else(|| wrong("it has no tensors".to_owned()))?;
         let Partition { shards, total_size } = partition(output, dict, max);
+        if shards.len() > MOST_SHARDS {
+            let count = shards.len();
+            let help = "let each be larger (`--max-shard-size`)";
+            return Err(wrong(format!("it would be {count} shards, and {MOST_SHARDS} are the most: {help}")));
+        }
         let names = (1..=shards.len()).map(|number| names.shard(number, shards.len())).collect();
         Ok(Layout { output, dict, shards, names, total_size })
     }
