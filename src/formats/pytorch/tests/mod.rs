@@ -8,6 +8,7 @@ mod hostile_zip;
 mod hostile_zip_end;
 mod legacy;
 mod look;
+mod meanings;
 mod pickles;
 mod several;
 mod zip_bytes;
