@@ -2,11 +2,13 @@
 
 use foldhash::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{
-    AtomicFile, Checkpoint, Content, EntryData, Format, FormatError, Limit, Limits, Output, OutputDict,
-    OutputTensor, Placement, Progress, Replace, open, write,
+    AtomicFile, Checkpoint, Content, EntryData, Extent, Format, FormatError, Limit, Limits, Output,
+    OutputDict, OutputTensor, Placement, Progress, Replace, SourceFile, Storage, StoredTensor, open, write,
 };
+use crate::tensor::{Dtype, TensorSpec};
 
 struct Silent;
 
@@ -150,8 +152,8 @@ fn lengths_of_safetensors_hold_to_the_byte() {
 
 #[test]
 fn a_part_of_a_range_lies_inside_of_it() {
-    let file = super::SourceFile::from_file(Path::new("a"), tempfile::tempfile().unwrap()).unwrap();
-    let range = super::Extent { file, offset: 100, len: 10 };
+    let file = SourceFile::from_file(Path::new("a"), tempfile::tempfile().unwrap()).unwrap();
+    let range = Extent { file, offset: 100, len: 10 };
     let part = |offset, len| range.part(offset, len).map(|part| (part.offset, part.len));
     assert_eq!((part(0, 10), part(4, 6), part(10, 0)), (Some((100, 10)), Some((104, 6)), Some((110, 0))));
     assert_eq!((part(4, 7), part(11, 0), part(u64::MAX, 2)), (None, None, None));
@@ -254,4 +256,25 @@ fn a_safetensors_file_is_one_dict() {
             assert_eq!(error.code(), "bad-output");
         }
     }
+}
+
+#[test]
+fn contiguous_is_what_lies_in_row_major_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bytes");
+    std::fs::write(&path, [0; 64]).unwrap();
+    let file = SourceFile::open(&path).unwrap();
+    let storage = Arc::new(Storage { extent: Extent { file, offset: 16, len: 32 }, crc: None });
+    let extent = |shape: &[u64], strides: &[u64], offset| {
+        let spec = TensorSpec { dtype: Dtype::F32, shape: shape.to_vec() };
+        let tensor = StoredTensor { spec, storage: storage.clone(), offset, strides: strides.to_vec() };
+        tensor.extent().map(|extent| (extent.offset, extent.len))
+    };
+    assert_eq!(extent(&[2, 3], &[3, 1], 8), Some((24, 24)));
+    assert_eq!(extent(&[2, 3], &[3, 1], 12), None, "beyond the storage");
+    assert_eq!(extent(&[2, 3], &[1, 2], 0), None);
+    assert_eq!(extent(&[2, 3], &[4, 1], 0), None);
+    assert_eq!(extent(&[2, 1, 3], &[3, 77, 1], 0), Some((16, 24)), "a dim of 1 has no steps");
+    assert_eq!(extent(&[2, 0], &[9, 9], 999), Some((16, 0)), "nothing lies anywhere");
+    assert_eq!(extent(&[], &[], 28), Some((44, 4)));
 }

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::files::{FORCE, FOUR, dict, folder, int, kept, keys, limited, output, pickle, read, text, tuple};
+use super::files::{
+    self, FORCE, FOUR, dict, folder, int, kept, keys, limited, output, pickle, read, text, tuple,
+};
 use crate::formats::{Limit, open, write};
 
 const MAGIC: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
@@ -30,20 +32,22 @@ fn view(key: &str, offset: i64, size: i64) -> Vec<u8> {
     [b"(".to_vec(), text(key), int(offset), int(size), b"t".to_vec()].concat()
 }
 
-fn file(path: &Path, object: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
+/// The pickles of a file, in order, and its storages.
+fn pieces(object: &[u8], storages: &[(&str, &[u8])]) -> [Vec<u8>; 6] {
     let keys: Vec<u8> = storages.iter().flat_map(|(key, _)| text(key)).collect();
-    let mut bytes = [
+    let counted = |storage: &[u8]| [&(storage.len() as u64 / 4).to_le_bytes()[..], storage].concat();
+    [
         MAGIC.to_vec(),
         pickle(b"M\xe9\x03".to_vec()),
         pickle(dict(&[("protocol_version", b"M\xe9\x03".to_vec()), ("little_endian", b"\x88".to_vec())])),
         object.to_vec(),
         pickle([b"](".to_vec(), keys, b"e".to_vec()].concat()),
+        storages.iter().flat_map(|(_, storage)| counted(storage)).collect(),
     ]
-    .concat();
-    for (_, storage) in storages {
-        bytes.extend((storage.len() as u64 / 4).to_le_bytes());
-        bytes.extend(*storage);
-    }
+}
+
+fn file(path: &Path, object: &[u8], storages: &[(&str, &[u8])]) -> Vec<u8> {
+    let bytes = pieces(object, storages).concat();
     std::fs::write(path, &bytes).unwrap();
     bytes
 }
@@ -119,4 +123,95 @@ fn lengths_that_a_file_lies_about_cost_nothing() {
     file(&path, &long, &[]);
     assert_eq!(open(&path, &[], &limits).unwrap_err().code(), "too-large");
     assert!(read(&path).is_ok());
+}
+
+#[test]
+fn what_a_file_says_twice_must_agree() {
+    let (_folder, path) = folder();
+    let tensor = |key: &str, numel: i64, view: &[u8]| tensor(key, numel, view, 0, &[1], &[1]);
+    let object = |items: &[(&str, Vec<u8>)]| pickle(dict(items));
+    let good = pieces(&object(&[("a", tensor("1", 4, b"N"))]), &[("1", FOUR)]);
+    let keys = |keys: &[&str]| {
+        pickle([b"](".to_vec(), keys.iter().flat_map(|key| text(key)).collect(), b"e".to_vec()].concat())
+    };
+    let system = |little_endian: &[u8]| pickle(dict(&[("little_endian", little_endian.to_vec())]));
+    let foreign = [b"(".to_vec(), text("module"), int(1), int(2), text("s"), b"tQ".to_vec()].concat();
+    let stray = |view: Vec<u8>| {
+        let id = [b"ctorch\nFloatStorage\n".to_vec(), text("1"), text("cpu"), int(4), view].concat();
+        [b"(".to_vec(), text("storage"), id, b"tQ".to_vec()].concat()
+    };
+    let cases: Vec<(usize, Vec<u8>, &str)> = vec![
+        (0, [&MAGIC[..MAGIC.len() - 1], b"0N."].concat(), "does not begin with torch's magic number"),
+        (0, b"L119547037146038801333356L\n0L1L\n.".to_vec(), "does not begin with torch's magic number"),
+        (1, pickle(int(1002)), "is not of version 1001"),
+        (1, pickle(text("1001")), "is not of version 1001"),
+        (2, system(b"N"), "does not say in which order"),
+        (2, pickle(dict(&[("other", b"\x88".to_vec())])), "does not say in which order"),
+        (2, system(b"\x89"), "big-endian"),
+        (3, object(&[("a", tensor("2", 4, b"N"))]), "lists a storage `1` that its object does not name"),
+        (
+            3,
+            object(&[("a", tensor("1", 4, b"N")), ("b", tensor("1", 5, b"N"))]),
+            "names storage `1` with two sizes",
+        ),
+        (
+            3,
+            object(&[("a", tensor("1", 4, b"N")), ("b", tensor("2", 4, b"N"))]),
+            "holds no bytes of storage `2`",
+        ),
+        (3, object(&[("a", tensor("1", 3, b"N"))]), "gives storage `1` 4 elements, its object says 3"),
+        (3, object(&[("a", b"P7\n".to_vec())]), "a persistent id that torch does not write"),
+        (3, object(&[("a", foreign)]), "a persistent id that torch does not write"),
+        (
+            3,
+            object(&[("a", tensor("1", 4, &view("2", 3, 2)))]),
+            "a view of storage `1` that is not inside of it",
+        ),
+        (
+            3,
+            object(&[("a", tensor("1", 4, &view("2", -1, 2)))]),
+            "a view of storage `1` that is not inside of it",
+        ),
+        (3, object(&[("a", tensor("1", 4, &text("2")))]), "a view of storage `1` that is not inside of it"),
+        (3, pickle(stray(view("2", 0, 2))), "a part of a storage that stands by itself"),
+        (3, object(&[("a", stray(view("2", 0, 2)))]), "a part of a storage that stands by itself"),
+        (4, keys(&["1", "1"]), "lists the storage `1` twice"),
+        (4, pickle(b"](K\x01e".to_vec()), "has no list of the keys of its storages"),
+        (4, pickle(b"N".to_vec()), "has no list of the keys of its storages"),
+        (5, [&4u64.to_le_bytes()[..], FOUR, b"!"].concat(), "goes on for 1 bytes after its last storage"),
+        (5, [&4u64.to_le_bytes()[..], &FOUR[1..]].concat(), "cut off"),
+        (5, [&5u64.to_le_bytes()[..], FOUR].concat(), "gives storage `1` 5 elements, its object says 4"),
+    ];
+    let written = |pieces: &[Vec<u8>; 6]| {
+        std::fs::write(&path, pieces.concat()).unwrap();
+        read(&path)
+    };
+    assert_eq!(files::keys(&written(&good).unwrap()), ["a"]);
+    // The whole of a view is inside, and stands by itself as the first of the arguments.
+    let mut whole = good.clone();
+    whole[3] = object(&[("a", tensor("1", 4, &view("2", 2, 2)))]);
+    assert_eq!(files::keys(&written(&whole).unwrap()), ["a"]);
+    for magic in
+        [&b"L119547037146038801333356L\n."[..], &[b"\x80\x04\x95\x0d\0\0\0\0\0\0\0", &MAGIC[2..]].concat()]
+    {
+        let mut other = good.clone();
+        other[0] = magic.to_vec();
+        assert_eq!(files::keys(&written(&other).unwrap()), ["a"]);
+    }
+    for (place, piece, what) in cases {
+        let mut other = good.clone();
+        other[place] = piece;
+        let error = written(&other).unwrap_err().to_string();
+        assert!(error.contains(what), "{what}: {error}");
+    }
+}
+
+#[test]
+fn a_pickle_may_fill_its_budget_to_the_byte() {
+    let (_folder, path) = folder();
+    let long = pickle([b"V".to_vec(), vec![b'x'; 70_000], b"\n".to_vec()].concat());
+    file(&path, &long, &[]);
+    let most = |most| open(&path, &[], &limited(Limit::PickleBytes, most)).map_err(|error| error.code());
+    assert!(most(long.len() as u64).is_ok());
+    assert_eq!(most(long.len() as u64 - 1).unwrap_err(), "too-large");
 }
