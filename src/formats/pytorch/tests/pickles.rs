@@ -142,6 +142,16 @@ fn deep_nesting_does_not_recurse() {
 }
 
 #[test]
+fn budgets_hold_to_the_value() {
+    // Values; copies on the stack; marks; entries of the memo out of order.
+    for (pickle, most) in [(&b"]]a."[..], 2), (b"N222000.", 4), (b"N(((000.", 3), (b"]q\x05q\x06q\x07.", 3)] {
+        assert!(machine::read(pickle.to_vec(), most).is_ok(), "{}", pickle.escape_ascii());
+        let error = machine::read(pickle.to_vec(), most - 1).unwrap_err();
+        assert!(error.what.contains("--limit pickle-values"), "{}: {error:?}", pickle.escape_ascii());
+    }
+}
+
+#[test]
 fn bombs_stay_small() {
     // Each level is a pair of the level below: 2^60 values if they were unfolded.
     let mut pickle = b"\x80\x02N\x85".to_vec();
