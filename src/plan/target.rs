@@ -9,6 +9,7 @@ use super::problem::{Problem, ProblemKind};
 use super::state::Entry;
 use super::{Output, suggest};
 use crate::keyset::{Key, KeyInfo, KeySet, fold, fold_specs};
+use crate::quantity::counted;
 use crate::tensor::{Dtype, TensorSpec};
 
 /// How many folded lines a message shows of one kind before it counts the rest.
@@ -293,7 +294,8 @@ fn listing<'k>(title: &str, keys: impl Iterator<Item = (&'k str, Option<&'k Tens
     }
     if folds.len() > SHOWN {
         let rest: usize = folds[SHOWN..].iter().map(|fold| fold.count).sum();
-        text.push_str(&format!("\n  … and {rest} more keys (`migrate diff` lists them all)"));
+        let rest = counted(rest, "more key");
+        text.push_str(&format!("\n  … and {rest} (`migrate diff` lists them all)"));
     }
     text
 }

@@ -63,6 +63,7 @@ fn a_legacy_file_becomes_a_zip_file_with_its_ties() {
     file(&path, &object, &[("17", FOUR)]);
     let source = read(&path).unwrap();
     assert_eq!(keys(&source), ["whole", "part", "epoch"]);
+    assert!(source.origin.legacy);
     let out = path.with_file_name("new.pt");
     write(&output(&source, kept(&source, |key| format!("net.{key}"))), &out, &FORCE).unwrap();
     let made = read(&out).unwrap();

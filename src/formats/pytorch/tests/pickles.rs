@@ -33,6 +33,22 @@ fn strings_shared_through_the_memo_stay_shared() {
 }
 
 #[test]
+fn objects_are_changed_as_what_they_may_be() {
+    // A subclass of list, of dict, of set, and one with a state.
+    for change in [&b"Na"[..], b"(Ne", b"K\x01Ns", b"(K\x01Nu", b"(N\x90", b"}b"] {
+        assert_same(&[b"\x80\x04ca\nB\n)\x81", change, b"."].concat());
+    }
+    assert_same(b"\x80\x02(K\x01K\x02dK\x03K\x04s.");
+}
+
+#[test]
+fn memo_numbers_may_be_text_and_in_any_order() {
+    assert_eq!(again(b"(lp7\n0(lp8\n0g7\ng8\n\x86."), b"(lq\x00(lq\x01\x86.");
+    // The last value of a number is the one that counts.
+    assert_eq!(again(b"\x80\x02]q\x01}q\x00q\x010h\x01\x86."), b"\x80\x02]q\x00}q\x01\x86.");
+}
+
+#[test]
 fn batches_are_kept() {
     assert_same(b"\x80\x02]q\x00(K\x01K\x02e(K\x03eK\x04a.");
     assert_same(b"\x80\x02}q\x00(K\x01K\x02uK\x03K\x04s.");
@@ -111,6 +127,18 @@ fn hostile_pickles_are_refused_with_the_place() {
         (b"\x80\x02NNa.", "APPEND", 4, "cannot be changed"),
         (b"\x80\x02}Na.", "APPEND", 4, "cannot be changed"),
         (b"\x80\x02]q\x00h\x00Na.", "APPEND", 8, "after it was used"),
+        (b"\x80\x02(K\x01d.", "DICT", 5, "no value"),
+        (b"\x80\x02(o.", "OBJ", 3, "no class"),
+        (b"\x80\x02(dNa.", "APPEND", 5, "cannot be changed"),
+        (b"\x80\x04\x8fNa.", "APPEND", 4, "cannot be changed"),
+        (b"\x80\x02]K\x01K\x02s.", "SETITEM", 7, "cannot be changed"),
+        (b"\x80\x02(K\x01lK\x01K\x02s.", "SETITEM", 10, "cannot be changed"),
+        (b"\x80\x04\x8fK\x01K\x02s.", "SETITEM", 7, "cannot be changed"),
+        (b"\x80\x02NK\x01K\x02s.", "SETITEM", 7, "cannot be changed"),
+        (b"\x80\x04](N\x90.", "ADDITEMS", 5, "cannot be changed"),
+        (b"\x80\x04}(N\x90.", "ADDITEMS", 5, "cannot be changed"),
+        (b"\x80\x04N(N\x90.", "ADDITEMS", 5, "cannot be changed"),
+        (b"\x80\x02K\x01Nb.", "BUILD", 5, "cannot be changed"),
         (b"\x80\x09N.", "PROTO", 0, "newer"),
         (b"\x80\x05\x97.", "NEXT_BUFFER", 2, "buffers"),
         (b"\x80\x02\xff.", "byte 0xff", 2, "no such opcode"),
