@@ -40,7 +40,8 @@ impl Window<'_> {
     /// The bytes from the position on, at least one of them; empty at the end of the file.
     fn rest(&mut self) -> Result<&[u8], FormatError> {
         let end = self.start + self.bytes.len() as u64;
-        if self.position < self.start || self.position >= end {
+        // It moves forwards alone.
+        if self.position >= end {
             let left = self.file.len().saturating_sub(self.position);
             self.bytes.resize(usize::try_from(left).unwrap_or(WINDOW).min(WINDOW), 0);
             self.start = self.position;

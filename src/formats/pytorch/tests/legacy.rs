@@ -5,7 +5,7 @@ use std::path::Path;
 use super::files::{
     self, FORCE, FOUR, dict, folder, int, kept, keys, limited, output, pickle, read, text, tuple,
 };
-use crate::formats::{Limit, open, write};
+use crate::formats::{EntryData, FormatError, Limit, open, write};
 
 const MAGIC: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.";
 
@@ -69,8 +69,8 @@ fn a_legacy_file_becomes_a_zip_file_with_its_ties() {
     let made = read(&out).unwrap();
     assert_eq!(keys(&made), ["net.whole", "net.part", "net.epoch"]);
     let stored = |index: usize| match &made.main_dict().entries[index].data {
-        crate::formats::EntryData::Stored(stored) => stored.clone(),
-        crate::formats::EntryData::Opaque { what } => panic!("{what}"),
+        EntryData::Stored(stored) => stored.clone(),
+        EntryData::Opaque { what } => panic!("{what}"),
     };
     let (whole, part) = (stored(0), stored(1));
     assert!(std::sync::Arc::ptr_eq(&whole.storage, &part.storage));
@@ -179,7 +179,7 @@ fn what_a_file_says_twice_must_agree() {
         (4, keys(&["1", "1"]), "lists the storage `1` twice"),
         (4, pickle(b"](K\x01e".to_vec()), "has no list of the keys of its storages"),
         (4, pickle(b"N".to_vec()), "has no list of the keys of its storages"),
-        (5, [&4u64.to_le_bytes()[..], FOUR, b"!"].concat(), "goes on for 1 bytes after its last storage"),
+        (5, [&4u64.to_le_bytes()[..], FOUR, b"!!!"].concat(), "goes on for 3 bytes after its last storage"),
         (5, [&4u64.to_le_bytes()[..], &FOUR[1..]].concat(), "cut off"),
         (5, [&5u64.to_le_bytes()[..], FOUR].concat(), "gives storage `1` 5 elements, its object says 4"),
     ];
@@ -215,4 +215,32 @@ fn a_pickle_may_fill_its_budget_to_the_byte() {
     let most = |most| open(&path, &[], &limited(Limit::PickleBytes, most)).map_err(|error| error.code());
     assert!(most(long.len() as u64).is_ok());
     assert_eq!(most(long.len() as u64 - 1).unwrap_err(), "too-large");
+    let left = [long, pickle(b"](e".to_vec())].concat().len() as u64;
+    match open(&path, &[], &limited(Limit::PickleBytes, 100)) {
+        Err(FormatError::TooLarge { size, .. }) => assert_eq!(size, left, "what is left of the file"),
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+}
+
+#[test]
+fn each_storage_lies_behind_its_count() {
+    let (_folder, path) = folder();
+    let storages: [(&str, &[u8]); 3] = [("7", &FOUR[..8]), ("3", &FOUR[..4]), ("5", FOUR)];
+    let tensors: Vec<(&str, Vec<u8>)> = storages
+        .iter()
+        .map(|&(key, bytes)| (key, tensor(key, i64::try_from(bytes.len() / 4).unwrap(), b"N", 0, &[1], &[1])))
+        .collect();
+    let bytes = file(&path, &pickle(dict(&tensors)), &storages);
+    let source = read(&path).unwrap();
+    let found: Vec<(u64, u64)> = source
+        .main_dict()
+        .entries
+        .iter()
+        .map(|entry| match &entry.data {
+            EntryData::Stored(stored) => (stored.storage.extent.offset, stored.storage.extent.len),
+            EntryData::Opaque { what } => panic!("{what}"),
+        })
+        .collect();
+    let end = bytes.len() as u64;
+    assert_eq!(found, [(end - 44, 8), (end - 28, 4), (end - 16, 16)]);
 }
