@@ -1,5 +1,6 @@
 //! Little that would make much is refused, and the error names the limit.
 
+use super::super::document::pickle_limit;
 use std::io::Write as _;
 
 use super::files::{FOUR, dict, folder, limited, pickle, read, tensor, text, torch_file};
@@ -81,4 +82,13 @@ fn values_of_a_pickle_that_is_inflated() {
         assert_eq!(error.code(), code);
         assert!(error.to_string().contains("`--limit pickle-values=NUMBER` allows more"), "{error}");
     }
+}
+
+#[test]
+fn no_limit_lets_a_pickle_outgrow_its_numbers() {
+    let of = |most| pickle_limit(&limited(Limit::PickleBytes, most));
+    assert_eq!(of(100), (100, Some(Limit::PickleBytes)));
+    assert_eq!(of((1 << 31) - 2), ((1 << 31) - 2, Some(Limit::PickleBytes)));
+    assert_eq!(of((1 << 31) - 1), ((1 << 31) - 1, None));
+    assert_eq!(of(u64::MAX), ((1 << 31) - 1, None));
 }
