@@ -1,6 +1,8 @@
 //! What a file holds beside the tensors of a state dict.
 
-use super::files::{FORCE, FOUR, dict, folder, kept, output, pickle, read, tensor, text, torch_file};
+use super::files::{
+    FORCE, FOUR, dict, folder, kept, output, pickle, read, records, tensor, text, torch_file,
+};
 use crate::formats::{Checkpoint, Format, Output, write};
 
 #[test]
@@ -26,4 +28,22 @@ fn values_under_keys_that_are_no_texts_are_not_lost_in_silence() {
         write(&output(&source, kept(&source, |key| format!("{key}x"))), &out, &FORCE).unwrap();
         assert_eq!(paths(&read(&out).unwrap()).len(), beside.len());
     }
+}
+
+#[test]
+fn notes_about_the_file_say_how_it_is_laid_out() {
+    let (_folder, path) = folder();
+    let one = pickle(dict(&[("w", tensor("0", 4, 0, &[4], &[1]))]));
+    let with = |notes: &[(&str, &[u8])]| {
+        let most: &[(&str, &[u8])] = &[("data.pkl", &one), ("data/0", FOUR), ("version", b"3\n")];
+        records(&path, "a", &[most, notes].concat());
+        read(&path)
+    };
+    let is_torchs = |notes: &[(&str, &[u8])]| {
+        with(notes).unwrap().document.as_ref().unwrap().archive.as_ref().unwrap().is_torchs
+    };
+    assert!(is_torchs(&[]) && is_torchs(&[(".storage_alignment", b"64")]));
+    assert!(!is_torchs(&[(".storage_alignment", b"128")]), "the writer aligns to 64 bytes");
+    assert!(with(&[("byteorder", b"little")]).is_ok());
+    assert_eq!(with(&[("byteorder", b"big")]).unwrap_err().code(), "big-endian");
 }

@@ -1,10 +1,11 @@
 //! Little that would make much is refused, and the error names the limit.
 
-use super::super::document::pickle_limit;
 use std::io::Write as _;
+use std::path::Path;
 
+use super::super::document::pickle_limit;
 use super::files::{FOUR, dict, folder, limited, pickle, read, tensor, text, torch_file};
-use crate::formats::{Limit, Limits, open};
+use crate::formats::{FormatError, Limit, Limits, open};
 
 /// A dict whose keys are these values, each with the tensor of memo entry 1.
 fn many(count: usize) -> Vec<u8> {
@@ -64,20 +65,25 @@ fn tensors_of_more_dims_than_are_read() {
     }
 }
 
+/// An archive without tensors, of a compressed pickle.
+fn deflated(path: &Path, pickle: &[u8]) {
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
+    let options =
+        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    for (name, bytes) in [("a/data.pkl", pickle), ("a/version", b"3\n")] {
+        zip.start_file(name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+}
+
 #[test]
 fn values_of_a_pickle_that_is_inflated() {
     let (_folder, path) = folder();
     // 2 MiB of marks and values, of which the archive keeps a few kilobytes.
     for (values, code) in [(b"]".repeat(2 << 20), "bad-pickle"), (b"N2".repeat(1 << 20), "bad-pickle")] {
         let whole = pickle([b"(".to_vec(), values, b"l".to_vec()].concat());
-        let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
-        let options =
-            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-        for (name, bytes) in [("a/data.pkl", &whole[..]), ("a/version", b"3\n")] {
-            zip.start_file(name, options).unwrap();
-            zip.write_all(bytes).unwrap();
-        }
-        zip.finish().unwrap();
+        deflated(&path, &whole);
         let Err(error) = open(&path, &[], &Limits::default()) else { panic!("the file is read") };
         assert_eq!(error.code(), code);
         assert!(error.to_string().contains("`--limit pickle-values=NUMBER` allows more"), "{error}");
@@ -91,4 +97,43 @@ fn no_limit_lets_a_pickle_outgrow_its_numbers() {
     assert_eq!(of((1 << 31) - 2), ((1 << 31) - 2, Some(Limit::PickleBytes)));
     assert_eq!(of((1 << 31) - 1), ((1 << 31) - 1, None));
     assert_eq!(of(u64::MAX), ((1 << 31) - 1, None));
+}
+
+#[test]
+fn a_pickle_that_is_inflated_has_the_smaller_of_two_budgets() {
+    let (_folder, path) = folder();
+    let long = pickle(dict(&[("a", text(&"x".repeat(5000)))]));
+    let length = long.len() as u64;
+    deflated(&path, &long);
+    let raise = |pickle: u64, inflated: u64| {
+        let mut limits = limited(Limit::PickleBytes, pickle);
+        limits.set(Limit::InflatedBytes, inflated);
+        match open(&path, &[], &limits) {
+            Ok(_) => None,
+            Err(FormatError::TooLarge { raise, .. }) => raise,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(raise(length, length), None);
+    assert_eq!(raise(length - 1, length), Some(Limit::PickleBytes));
+    assert_eq!(raise(length - 1, length - 1), Some(Limit::PickleBytes));
+    assert_eq!(raise(length, length - 1), Some(Limit::InflatedBytes));
+    // One that is stored as it is, is not inflated.
+    torch_file(&path, &long, &[]);
+    assert_eq!(raise(length, 1), None);
+}
+
+#[test]
+fn what_tensors_repeat_is_counted_over_all_of_them() {
+    let (_folder, path) = folder();
+    let repeated = || tensor("0", 4, 0, &[1000], &[0]);
+    torch_file(&path, &pickle(dict(&[("a", repeated()), ("b", repeated())])), &[FOUR]);
+    let most = 2 * (4000 - 16);
+    assert!(open(&path, &[], &limited(Limit::InflatedBytes, most)).is_ok());
+    match open(&path, &[], &limited(Limit::InflatedBytes, most - 1)) {
+        Err(FormatError::TooLarge { size, raise, .. }) => {
+            assert_eq!((size, raise), (most, Some(Limit::InflatedBytes)));
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
 }
