@@ -151,6 +151,12 @@ fn raw_unicode(line: &[u8]) -> Option<Cow<'_, str>> {
         let digits = match (byte, tail.first()) {
             (b'\\', Some(b'u')) => 4,
             (b'\\', Some(b'U')) => 8,
+            // It takes the next one along, so that of two backslashes neither begins an escape.
+            (b'\\', Some(&next)) => {
+                text.extend(['\\', char::from(next)]);
+                rest = tail.get(1..)?;
+                continue;
+            }
             _ => {
                 text.push(char::from(byte));
                 rest = tail;
@@ -166,7 +172,7 @@ fn raw_unicode(line: &[u8]) -> Option<Cow<'_, str>> {
 
 /// A protocol 0 string in quotes; one with escapes has no text here.
 fn quoted(line: &[u8]) -> Option<Cow<'_, str>> {
-    let line = std::str::from_utf8(line).ok()?.trim_end();
+    let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
     let inner = line.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
     let inner = inner.or_else(|| line.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')))?;
     (!inner.contains('\\') && inner.is_ascii()).then_some(Cow::Borrowed(inner))

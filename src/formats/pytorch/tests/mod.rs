@@ -7,6 +7,7 @@ mod files;
 mod hostile_zip;
 mod hostile_zip_end;
 mod legacy;
+mod literals;
 mod look;
 mod meanings;
 mod pickles;
