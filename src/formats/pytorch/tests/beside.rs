@@ -3,7 +3,7 @@
 use super::files::{
     FORCE, FOUR, dict, folder, kept, output, pickle, read, records, tensor, text, torch_file,
 };
-use crate::formats::{Checkpoint, Format, Output, write};
+use crate::formats::{Checkpoint, EntryData, Format, Output, write};
 
 #[test]
 fn values_under_keys_that_are_no_texts_are_not_lost_in_silence() {
@@ -45,5 +45,34 @@ fn notes_about_the_file_say_how_it_is_laid_out() {
     assert!(is_torchs(&[]) && is_torchs(&[(".storage_alignment", b"64")]));
     assert!(!is_torchs(&[(".storage_alignment", b"128")]), "the writer aligns to 64 bytes");
     assert!(with(&[("byteorder", b"little")]).is_ok());
+    let recorded = with(&[("migrate", "wörd".as_bytes())]).unwrap();
+    assert_eq!(recorded.document.as_ref().unwrap().record().as_deref(), Some("wörd"));
     assert_eq!(with(&[("byteorder", b"big")]).unwrap_err().code(), "big-endian");
+}
+
+#[test]
+fn what_is_dropped_is_checked_to_its_last_byte() {
+    let (_folder, path) = folder();
+    // A window and a half, and what is kept.
+    let large = vec![7; 3 << 19];
+    let numel = i64::try_from(large.len() / 4).unwrap();
+    let tensors = [("gone", tensor("0", numel, 0, &[1], &[1])), ("kept", tensor("1", 4, 0, &[4], &[1]))];
+    torch_file(&path, &pickle(dict(&tensors)), &[&large, FOUR]);
+    let begin = match &read(&path).unwrap().main_dict().entries[0].data {
+        EntryData::Stored(stored) => usize::try_from(stored.storage.extent.offset).unwrap(),
+        EntryData::Opaque { what } => panic!("{what}"),
+    };
+    let bytes = std::fs::read(&path).unwrap();
+    let out = path.with_file_name("out.pt");
+    for damage in [None, Some(0), Some(1 << 20), Some(large.len() - 1)] {
+        let mut bytes = bytes.clone();
+        if let Some(place) = damage {
+            bytes[begin + place] = 8;
+        }
+        std::fs::write(&path, bytes).unwrap();
+        let source = read(&path).unwrap();
+        let kept = kept(&source, str::to_owned).into_iter().skip(1).collect();
+        let written = write(&output(&source, kept), &out, &FORCE).map_err(|error| error.code());
+        assert_eq!(written.err(), damage.map(|_| "crc-mismatch"), "{damage:?}");
+    }
 }
