@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::finish;
+use super::index::Index;
 use super::names::{self, MOST_SHARDS, ShardNames};
 use super::part_problem::PartProblem;
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards, Step};
+use super::problem::ShardProblem;
 use super::receipt::{Agreed, Receipt, Receipts, RunDigest};
 use crate::formats::{Format, FormatError, Limit, Limits, Placement, Replace};
 
@@ -233,4 +235,54 @@ fn a_receipt_has_the_budget_of_a_header() {
     limits.set(Limit::HeaderBytes, length - 1);
     let refused = Receipts::of(&names, &limits).get(&shard);
     assert!(matches!(refused, Err(FormatError::TooLarge { raise: Some(Limit::HeaderBytes), .. })));
+}
+
+#[test]
+fn whoever_comes_first_says_what_the_other_parts_must_agree_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let (names, first) = waiting(folder.path(), 3);
+    let limits = Limits::default();
+    let receipts = Receipts::of(&names, &limits);
+    receipts.claim(&first, &FORCE).unwrap();
+    let mut others = vec![first.clone(); 5];
+    others[0].run.rules = "others".to_owned();
+    others[1].run.source = "another".to_owned();
+    others[2].parts = 3;
+    others[3].tool = "another".to_owned();
+    others[4].shards = 4;
+    for other in others {
+        let refused = receipts.claim(&other, &FORCE);
+        assert!(matches!(refused, Err(FormatError::Parts { .. })), "{other:?}");
+    }
+    assert_eq!(receipts.agreed().unwrap(), first);
+    assert!(!receipts.has(&names.shard(1, 3)));
+    let receipt = Receipt { plan: "p".to_owned(), bytes: 0, keys: Vec::new() };
+    receipts.give(&names.shard(1, 3), &receipt, &FORCE).unwrap();
+    assert!(receipts.has(&names.shard(1, 3)) && !receipts.has(&names.shard(2, 3)));
+}
+
+#[test]
+fn a_shard_is_a_file_beside_its_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors.index.json");
+    for name in ["", ".", "..", "../a", "/a", "a/b", "a\\b", "a\0b"] {
+        std::fs::write(&path, serde_json::json!({ "weight_map": { "w": name } }).to_string()).unwrap();
+        let refused = Index::read(&path, &Limits::default()).map(|_| ());
+        let is_so = matches!(
+            &refused,
+            Err(FormatError::Shards { problem: ShardProblem::NotABaseName { key, file }, .. })
+                if key == "w" && file == name
+        );
+        assert!(is_so, "{name:?}: {refused:?}");
+    }
+    let text = serde_json::json!({ "weight_map": { "w": "..a.safetensors" } }).to_string();
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(Index::read(&path, &Limits::default()).unwrap().weight_map["w"], "..a.safetensors");
+    let mut limits = Limits::default();
+    for (most, code) in [(text.len() as u64, None), (text.len() as u64 - 1, Some("too-large"))] {
+        limits.set(Limit::HeaderBytes, most);
+        assert_eq!(Index::read(&path, &limits).err().map(|error| error.code()), code);
+    }
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(Index::read(&path, &Limits::default()).unwrap_err().code(), "empty-file");
 }
