@@ -159,6 +159,18 @@ fn plan_of_what_shapes_do_not_prove() {
 }
 
 #[test]
+fn plan_of_what_changes_nothing() {
+    let rules = "reshape a to [2, 2]\ncast a to f32\npermute a dims [0, 1]\nslice a at [0:2, :]\n";
+    let folder = folder(rules, "a f32 [2, 2]\nempty f32 [0, 4]\n", "");
+    let told = plan(&folder, &["--no-target"]);
+    assert!(told.contains("2 tensors out of 2: 2 as they are\n"), "{told}");
+    // Parts of nothing are equal to it, and still tensors of their own.
+    folder.write("r.rules", "split empty -> one, two dim 0 sizes [0, 0]\n");
+    let told = plan(&folder, &["--no-target"]);
+    assert!(told.contains("3 tensors out of 2: 1 as they are, 2 computed\n"), "{told}");
+}
+
+#[test]
 fn success_of_the_main_job() {
     let folder = qkv();
     let job =
