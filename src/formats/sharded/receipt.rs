@@ -231,7 +231,8 @@ impl Receipt {
         }
         let shard = match open_file(path, &[], limits) {
             Ok(shard) => shard,
-            Err(error @ FormatError::TooLarge { .. }) => return Err(error),
+            // One that says it needs more than it has is damaged, whatever is allowed.
+            Err(error @ FormatError::TooLarge { size, .. }) if size <= self.bytes => return Err(error),
             Err(_) => return Ok(Some(Flaw::Unreadable)),
         };
         let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::finish;
 use super::index::Index;
 use super::names::{self, MOST_SHARDS, ShardNames};
-use super::part_problem::PartProblem;
+use super::part_problem::{Flaw, PartProblem};
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards, Step};
 use super::problem::ShardProblem;
 use super::receipt::{Agreed, Receipt, Receipts, RunDigest};
@@ -285,4 +285,37 @@ fn a_shard_is_a_file_beside_its_index() {
     }
     std::fs::write(&path, "").unwrap();
     assert_eq!(Index::read(&path, &Limits::default()).unwrap_err().code(), "empty-file");
+}
+
+#[test]
+fn a_shard_is_damaged_unless_a_limit_keeps_it_from_being_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (names, agreed) = waiting(folder.path(), 1);
+    let path = names.path(&names.shard(1, 1));
+    let header = r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#;
+    let shard = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), b"x"].concat();
+    let receipt = |keys: &[&str]| Receipt {
+        plan: "p".to_owned(),
+        bytes: shard.len() as u64,
+        keys: keys.iter().map(|&key| key.to_owned()).collect(),
+    };
+    let (usual, mut tight) = (Limits::default(), Limits::default());
+    tight.set(Limit::HeaderBytes, header.len() as u64 - 1);
+    let flaw =
+        |keys: &[&str], limits| receipt(keys).flaw(&agreed, &path, limits).map_err(|error| error.code());
+    assert_eq!(flaw(&["w"], &usual), Ok(Some(Flaw::Missing)));
+    std::fs::write(&path, &shard).unwrap();
+    assert_eq!(flaw(&["w"], &usual), Ok(None));
+    assert_eq!(flaw(&["v"], &usual), Ok(Some(Flaw::Keys)));
+    assert_eq!(flaw(&["w", "v"], &usual), Ok(Some(Flaw::Keys)));
+    assert_eq!(flaw(&["w"], &tight), Err("too-large"));
+    let mut damaged = shard.clone();
+    damaged[7] = 0x7f;
+    std::fs::write(&path, &damaged).unwrap();
+    assert_eq!(flaw(&["w"], &usual), Ok(Some(Flaw::Unreadable)));
+    std::fs::write(&path, &shard[1..]).unwrap();
+    let (found, wanted) = (shard.len() as u64 - 1, shard.len() as u64);
+    assert_eq!(flaw(&["w"], &usual), Ok(Some(Flaw::Length { found, wanted })));
+    let other = Receipt { plan: "another".to_owned(), ..receipt(&["w"]) };
+    assert_eq!(other.flaw(&agreed, &path, &usual).unwrap(), Some(Flaw::OtherRun));
 }
