@@ -23,10 +23,10 @@ Examples:
   migrate check                                 all of migrations/, for people and for CI
   migrate check models/unet/migrations          another folder
 
-A folder of migrations holds v1_to_v2.rules, v2_to_v3.rules and so on, and v1.keys.yaml, v2.keys.yaml and
+A folder of migrations holds v1_to_v2.rules, v2_to_v3.rules and so on, and v1.keys.yaml, v2.keys.yaml and \
 so on. A rule file under another name and without a header is one that others include.
 
-Exit codes: 0 where all steps are proved; 1 where one does not lead where it should; 2 where the folder is
+Exit codes: 0 where all steps are proved; 1 where one does not lead where it should; 2 where the folder is \
 no chain, or a rule file does not parse; 3 where a file cannot be read";
 
 /// Checks a folder of migrations, without any checkpoint

@@ -18,7 +18,7 @@ Examples:
   migrate --rules v1_to_v2.rules old/ -o new/ --shard 2/2     at the same time, on any machine
   migrate finish new/                                         when both are done
 
-It proves that every shard is there, as it was written, and of one run of the same rules over the same source; only
+It proves that every shard is there, as it was written, and of one run of the same rules over the same source; only \
 then it writes the index, with which readers begin. What is missing is named with the parts that are to be run again.
 
 Exit codes: 0 where the checkpoint is whole, now or before; 1 where parts are missing or damaged; 2 where there are none";

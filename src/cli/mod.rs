@@ -85,7 +85,7 @@ Examples:
   migrate invert v1_to_v2.rules -o v2_to_v1.rules         the rules that lead back
   migrate explain v1_to_v2.rules old.ckpt KEY             through which statements a key went
 
-Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files
+Exit codes: 0 done or nothing to do; 1 differences and failed checks; 2 wrong usage, and rule files \
 that do not parse; 3 unreadable or damaged input, and failed input or output";
 
 /// Migrates model checkpoints by declarative rules.

@@ -22,7 +22,7 @@ Examples:
   migrate verify --rules v1_to_v2.rules old.ckpt new.ckpt
   migrate verify --rules migrations/ --to v3 old.ckpt v3.safetensors
 
-Every tensor of NEW is compared byte for byte, a piece at a time, with what the rules make of OLD; so are the
+Every tensor of NEW is compared byte for byte, a piece at a time, with what the rules make of OLD; so are the \
 moments of optimizers. What else the files hold, such as the epoch, is not compared.
 
 Exit codes: 0 where NEW is what the rules make; 1 where it is not, or where the rules do not fit OLD";

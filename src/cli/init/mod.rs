@@ -36,7 +36,7 @@ What it makes:
   .github/workflows/migrations.yml   runs `migrate check` and `migrate test` on GitHub, at the root of the
                                      repository that holds the folder
 
-Exit codes: 0 done; 2 where any of these is there already, and then nothing is written; 3 where a file
+Exit codes: 0 done; 2 where any of these is there already, and then nothing is written; 3 where a file \
 cannot be read or written";
 
 /// Makes a folder of migrations, with the keys of a checkpoint as its first version

@@ -27,11 +27,11 @@ Examples:
   migrate new v2 --from new.ckpt                writes migrations/v2.keys.yaml and v1_to_v2.rules
   migrate new v3 --from v3.keys.yaml --dir models/unet/migrations
 
-The rule file lists, as comments, what is missing and unexpected, and suggests renames that names and shapes
-allow. Neither is evidence: each suggestion is a comment until you uncomment it. `migrate check` fails until
+The rule file lists, as comments, what is missing and unexpected, and suggests renames that names and shapes \
+allow. Neither is evidence: each suggestion is a comment until you uncomment it. `migrate check` fails until \
 the rules lead from key set to key set.
 
-Exit codes: 0 done; 2 where there is such a version already, or the folder is no chain of versions; 3 where a
+Exit codes: 0 done; 2 where there is such a version already, or the folder is no chain of versions; 3 where a \
 file cannot be read or written";
 
 /// Adds a version to a folder of migrations: its key set, and a rule file to be filled in

@@ -20,8 +20,8 @@ use super::{Exit, Failure, Terminal};
 use case::{Case, Outcome};
 
 const EXAMPLES: &str = "\
-A case is a folder in DIR/tests. It holds a source, as source.ckpt (or .pt .pth .bin .safetensors) or as
-source.keys.yaml, and where the folder of migrations above is not meant as it is, a file `args` with options of
+A case is a folder in DIR/tests. It holds a source, as source.ckpt (or .pt .pth .bin .safetensors) or as \
+source.keys.yaml, and where the folder of migrations above is not meant as it is, a file `args` with options of \
 `migrate plan`, one a line: `--to v3`, `--rules ../../v1_to_v2.rules`. What must come of it stands beside it:
   plan.txt         the plan, as `migrate plan -v` prints it
   gives.keys.yaml  the keys that come out
@@ -33,7 +33,7 @@ Examples:
   migrate test                              the cases of migrations/tests
   migrate test models/unet/migrations --update
 
-Exit codes: 0 where all is as expected; 1 where something differs; 2 where there are no cases; 3 where a
+Exit codes: 0 where all is as expected; 1 where something differs; 2 where there are no cases; 3 where a \
 file cannot be read or written";
 
 /// Tests a folder of migrations against what its cases expect
