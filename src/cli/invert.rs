@@ -16,7 +16,7 @@ use super::{Exit, Failure, Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
-  migrate invert v1_to_v2.rules -o v2_to_v1.rules             with v1.keys.yaml and v2.keys.yaml beside it
+  migrate invert v1_to_v2.rules -o v2_to_v1.rules             with both key sets beside it
   migrate invert fix.rules old.ckpt --target new.ckpt         to standard output
 
 Exit codes: 0 where the way back fits both key sets, also where it says that something is lost; \

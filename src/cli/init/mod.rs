@@ -33,8 +33,8 @@ What it makes:
   example.rules                      how rule files look, as comments
   tests/v1/                          a first case for `migrate test`
   pre-commit                         a hook for git, to be turned on by whoever wants it
-  .github/workflows/migrations.yml   runs `migrate check` and `migrate test` on GitHub, at the root of the
-                                     repository that holds the folder
+  .github/workflows/migrations.yml   runs `migrate check` and `migrate test` on GitHub, at the root
+                                     of the repository that holds the folder
 
 Exit codes: 0 done; 2 where any of these is there already, and then nothing is written; 3 where a file \
 cannot be read or written";
