@@ -65,7 +65,7 @@ pub fn fill_shards(
         let Some(name) = layout.names.get(number) else { continue };
         let path = names.path(name);
         match receipts.get(name)? {
-            Some(receipt) if receipt.flaw(&agreed, &path, limits)?.is_none() => {
+            Some(receipt) if receipts.flaw(&receipt, &agreed, &path)?.is_none() => {
                 files.push(WrittenFile { path, bytes: receipt.bytes });
             }
             _ => lacking.push((number, name)),

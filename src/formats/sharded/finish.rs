@@ -67,7 +67,7 @@ pub fn finish(path: &Path, sync: bool, limits: &Limits) -> Result<Finished, Form
         let path = names.path(&shard);
         let receipt = receipts.get(&shard)?;
         let flaw = match &receipt {
-            Some(receipt) => receipt.flaw(&agreed, &path, limits)?,
+            Some(receipt) => receipts.flaw(receipt, &agreed, &path)?,
             None => Some(Flaw::Missing),
         };
         match (receipt, flaw) {

@@ -154,6 +154,38 @@ impl<'a> Receipts<'a> {
         }
     }
 
+    /// What is wrong with the shard that a receipt is for; its header is read, and no tensor bytes.
+    ///
+    /// # Errors
+    /// Where reading it takes more than the limits allow.
+    pub(super) fn flaw(
+        &self,
+        receipt: &Receipt,
+        agreed: &Agreed,
+        path: &Path,
+    ) -> Result<Option<Flaw>, FormatError> {
+        if receipt.plan != agreed.run.plan {
+            return Ok(Some(Flaw::OtherRun));
+        }
+        let found = match fs::metadata(path) {
+            Err(_) => return Ok(Some(Flaw::Missing)),
+            Ok(metadata) => metadata.len(),
+        };
+        if found != receipt.bytes {
+            return Ok(Some(Flaw::Length { found, wanted: receipt.bytes }));
+        }
+        let shard = match open_file(path, &[], self.limits) {
+            Ok(shard) => shard,
+            // One that says it needs more than it has is damaged, whatever is allowed.
+            Err(error @ FormatError::TooLarge { size, .. }) if size <= receipt.bytes => return Err(error),
+            Err(_) => return Ok(Some(Flaw::Unreadable)),
+        };
+        let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();
+        let same =
+            held.len() == receipt.keys.len() && receipt.keys.iter().all(|key| held.contains(key.as_str()));
+        Ok((!same).then_some(Flaw::Keys))
+    }
+
     fn put(&self, path: &Path, value: &impl Serialize, placement: &Placement) -> Result<(), FormatError> {
         let file = AtomicFile::create(path)?;
         let text = format!("{:#}\n", serde_json::json!(value));
@@ -206,37 +238,4 @@ fn difference(there: &Agreed, own: &Agreed) -> Option<PartProblem> {
         return None;
     };
     Some(PartProblem::OtherRun { what })
-}
-
-impl Receipt {
-    /// What is wrong with the shard that the receipt is for; its header is read, and no tensor bytes.
-    ///
-    /// # Errors
-    /// Where reading it takes more than the limits allow.
-    pub(super) fn flaw(
-        &self,
-        agreed: &Agreed,
-        path: &Path,
-        limits: &Limits,
-    ) -> Result<Option<Flaw>, FormatError> {
-        if self.plan != agreed.run.plan {
-            return Ok(Some(Flaw::OtherRun));
-        }
-        let found = match fs::metadata(path) {
-            Err(_) => return Ok(Some(Flaw::Missing)),
-            Ok(metadata) => metadata.len(),
-        };
-        if found != self.bytes {
-            return Ok(Some(Flaw::Length { found, wanted: self.bytes }));
-        }
-        let shard = match open_file(path, &[], limits) {
-            Ok(shard) => shard,
-            // One that says it needs more than it has is damaged, whatever is allowed.
-            Err(error @ FormatError::TooLarge { size, .. }) if size <= self.bytes => return Err(error),
-            Err(_) => return Ok(Some(Flaw::Unreadable)),
-        };
-        let held: HashSet<&str> = shard.main_dict().entries.iter().map(|entry| &*entry.key).collect();
-        let same = held.len() == self.keys.len() && self.keys.iter().all(|key| held.contains(key.as_str()));
-        Ok((!same).then_some(Flaw::Keys))
-    }
 }

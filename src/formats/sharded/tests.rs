@@ -301,8 +301,9 @@ fn a_shard_is_damaged_unless_a_limit_keeps_it_from_being_read() {
     };
     let (usual, mut tight) = (Limits::default(), Limits::default());
     tight.set(Limit::HeaderBytes, header.len() as u64 - 1);
-    let flaw =
-        |keys: &[&str], limits| receipt(keys).flaw(&agreed, &path, limits).map_err(|error| error.code());
+    let flaw = |keys: &[&str], limits| {
+        Receipts::of(&names, limits).flaw(&receipt(keys), &agreed, &path).map_err(|error| error.code())
+    };
     assert_eq!(flaw(&["w"], &usual), Ok(Some(Flaw::Missing)));
     std::fs::write(&path, &shard).unwrap();
     assert_eq!(flaw(&["w"], &usual), Ok(None));
@@ -317,5 +318,5 @@ fn a_shard_is_damaged_unless_a_limit_keeps_it_from_being_read() {
     let (found, wanted) = (shard.len() as u64 - 1, shard.len() as u64);
     assert_eq!(flaw(&["w"], &usual), Ok(Some(Flaw::Length { found, wanted })));
     let other = Receipt { plan: "another".to_owned(), ..receipt(&["w"]) };
-    assert_eq!(other.flaw(&agreed, &path, &usual).unwrap(), Some(Flaw::OtherRun));
+    assert_eq!(Receipts::of(&names, &usual).flaw(&other, &agreed, &path).unwrap(), Some(Flaw::OtherRun));
 }
