@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{emit, parse};
 use crate::keyset::{KeyInfo, KeySet, Role};
-use crate::tensor::{Dtype, TensorSpec};
+use crate::tensor::{Dtype, MAX_DIMS, TensorSpec};
 
 fn problem(tensors: &str) -> String {
     let text = format!("format: 1\nname: v2\ntensors:\n{tensors}");
@@ -102,6 +102,7 @@ fn an_error_names_the_key_and_what_is_right() {
         "  a: f32 [2]\n  a.b: float32 [2]\n",
         "  a.b: f32\n",
         "  a.b: f32 [2, x]\n",
+        "  a.b: f32 [+2]\n",
         "  a.b: f32 [2\n",
         "  a.b: f32 [2] bufer\n",
         "  a.b: f32 [4294967296, 4294967296]\n",
@@ -123,6 +124,9 @@ v2.keys.yaml:4: `a.b`: there is no shape
 help: write a dtype and a shape: `f32 [64, 3]`; a scalar is `f32 []`
 
 v2.keys.yaml:4: `a.b`: `x` is no size of a dim
+help: write a dtype and a shape: `f32 [64, 3]`; a scalar is `f32 []`
+
+v2.keys.yaml:4: `a.b`: `+2` is no size of a dim
 help: write a dtype and a shape: `f32 [64, 3]`; a scalar is `f32 []`
 
 v2.keys.yaml:4: `a.b`: the shape has no `]`
@@ -182,8 +186,13 @@ k.yaml: deserializing from YAML containing more than one document is not support
 
 #[test]
 fn depth_and_aliases_do_no_harm() {
+    for (dims, fits) in [(MAX_DIMS, true), (MAX_DIMS + 1, false)] {
+        let text = format!("format: 1\ntensors:\n  a: f32 [{}]\n", vec!["1"; dims].join(", "));
+        assert_eq!(parse("k.yaml", &text).is_ok(), fits, "{dims} dims");
+    }
     let deep = format!("format: 1\ntensors: {}", "[".repeat(100_000));
-    assert!(parse("k.yaml", &deep).is_err());
+    let error = parse("k.yaml", &deep).unwrap_err().to_string();
+    assert_eq!(error, "k.yaml: brackets are open inside of too many others");
     let mut open = KeySet::new("some");
     for index in 0..100 {
         open.keys.insert(format!("[{{{index}").into(), TensorSpec::new(Dtype::F32, [2]).into());

@@ -350,6 +350,25 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_that_is_full_does_not_pass_for_a_damaged_entry() {
+        let deflated = zip::write::SimpleFileOptions::default();
+        let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+        for name in ["a/data.pkl", "a/version"] {
+            zip.start_file(name, deflated.compression_method(zip::CompressionMethod::Deflated)).unwrap();
+            zip.write_all(b"bytes").unwrap();
+        }
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&zip.finish().unwrap().into_inner()).unwrap();
+        let file = SourceFile::from_file(Path::new("model.pt"), file).unwrap();
+        let mut archive = Archive::open(&file).unwrap();
+        let record = archive.record("data.pkl").unwrap().clone();
+        for (refuses, code) in [(None, None), (Some(io::ErrorKind::StorageFull.into()), Some("io"))] {
+            let inflated = archive.inflate(&record, &mut Refusing(refuses, Vec::new()));
+            assert_eq!(inflated.err().map(|error| error.code()), code);
+        }
+    }
+
+    #[test]
     fn an_interrupted_write_goes_on_and_another_error_is_the_writers() {
         for (kind, goes_on) in [(io::ErrorKind::Interrupted, true), (io::ErrorKind::StorageFull, false)] {
             let mut into = Refusing(Some(kind.into()), Vec::new());
