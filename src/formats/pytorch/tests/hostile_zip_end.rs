@@ -43,6 +43,12 @@ fn zip64_end_records_that_lie() {
     ] {
         refused(&ending(true, back, &with), "damaged-zip", &[words]);
     }
+    // So near to the beginning that the sum would have to wrap.
+    let good = ending(true, 0, &[]);
+    let mut end = good[good.len() - LOCATOR..].to_vec();
+    put(&mut end, 8, &wide(4u64.wrapping_sub(56)));
+    let near = [b"PK\x03\x04", end.as_slice()].concat();
+    refused(&near, "damaged-zip", &["locator does not lead to the record before it"]);
     // The same where the old record leaves the value to the new one.
     let capped = |back: usize, with: &[u8]| {
         let mut bytes = ending(true, END - 8, &[0xFF; 12]);
