@@ -345,6 +345,17 @@ fn zip64_values_of_an_entry_that_lie() {
     // Values that no field asks for: one reader would take them, another would not.
     let entry = good().central_extra(&wide(&[16, 16]));
     refused(&Archive::of(entry).bytes(), "bad-record", &["`a/data/0` has zip64 values beside others"]);
+    // The header before the data has its own.
+    let both = |extra: &[u8]| Archive::of(large().central_extra(&wide(&[16, 16])).local_extra(extra)).bytes();
+    accepted(&both(&wide(&[16, 16])));
+    for (extra, words) in [
+        (wide(&[]), "refers to a zip64 value that is not there"),
+        (wide(&[16]), "refers to a zip64 value that is not there"),
+        (wide(&[16, 17]), "has another size before its data"),
+        (wide(&[17, 16]), "has another size before its data"),
+    ] {
+        refused(&both(&extra), "bad-record", &["`a/data/0`", words]);
+    }
 }
 
 #[test]

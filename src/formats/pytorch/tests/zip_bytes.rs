@@ -85,6 +85,13 @@ impl Entry {
         self
     }
 
+    /// An extra field before its data.
+    pub(super) fn local_extra(mut self, extra: &[u8]) -> Self {
+        put(&mut self.local, 28, &le16(extra.len()));
+        self.local.extend(extra);
+        self
+    }
+
     /// Its CRC and sizes follow its data.
     pub(super) fn described(mut self) -> Self {
         self.after = [b"PK\x07\x08", &self.local[14..26]].concat();
