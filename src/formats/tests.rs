@@ -6,15 +6,9 @@ use std::sync::Arc;
 
 use super::{
     AtomicFile, Checkpoint, Content, EntryData, Extent, Format, FormatError, Limit, Limits, Output,
-    OutputDict, OutputTensor, Placement, Progress, Replace, SourceFile, Storage, StoredTensor, open, write,
+    OutputDict, OutputTensor, Placement, Replace, SourceFile, Storage, StoredTensor, open, write,
 };
 use crate::tensor::{Dtype, TensorSpec};
-
-struct Silent;
-
-impl Progress for Silent {
-    fn advance(&self, _: u64) {}
-}
 
 const FORCE: Placement = Placement { replace: Replace::Force, sync: true };
 const NEVER: Placement = Placement { replace: Replace::Never, sync: false };
@@ -40,7 +34,7 @@ fn kept<'a>(source: &'a Checkpoint, order: &[usize], format: Format) -> Output<'
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
-        progress: &Silent,
+        progress: &(),
     }
 }
 

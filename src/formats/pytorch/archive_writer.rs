@@ -238,3 +238,33 @@ fn low16(value: u64) -> u16 {
 fn low32(value: u64) -> u32 {
     u32::try_from(value).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_record_is_as_long_as_announced_and_has_a_name_that_fits() {
+        let file = tempfile::tempfile().unwrap();
+        let mut out = OutputFile::new(Path::new("model.pt"), &file, &());
+        let mut archive = ArchiveWriter::new(&mut out, "root", 1);
+        let mut laid = |name: &str, size: u64| {
+            let record = archive.body(name, size, |out| {
+                out.text(b"four");
+                Crc::Known(0)
+            });
+            record.map_err(|error| error.to_string())
+        };
+        assert!(laid("data/0", 4).is_ok());
+        for size in [3, 5] {
+            let error = laid("data/1", size).unwrap_err();
+            assert!(error.contains("entry `root/data/1` has another size than announced"), "{error}");
+        }
+        let root = "root/".len();
+        assert!(laid(&"x".repeat(usize::from(u16::MAX) - root), 4).is_ok());
+        assert!(laid(&"x".repeat(usize::from(u16::MAX) - root + 1), 4).is_err());
+    }
+}

@@ -7,21 +7,15 @@ use super::super::archive_writer::ArchiveWriter;
 use crate::formats::output::OutputFile;
 use crate::formats::{
     Checkpoint, Content, EntryData, Format, FormatError, Limit, Limits, Output, OutputDict, OutputTensor,
-    Placement, Produce, Progress, ReadElements, Replace, open, write,
+    Placement, Produce, ReadElements, Replace, open, write,
 };
 use crate::tensor::{Dtype, TensorSpec};
-
-pub(super) struct Silent;
-
-impl Progress for Silent {
-    fn advance(&self, _: u64) {}
-}
 
 pub(super) const FORCE: Placement = Placement { replace: Replace::Force, sync: false };
 
 pub(super) fn records(path: &Path, root: &str, records: &[(&str, &[u8])]) {
     let file = std::fs::File::create(path).unwrap();
-    let mut out = OutputFile::new(path, &file, &Silent);
+    let mut out = OutputFile::new(path, &file, &());
     let mut archive = ArchiveWriter::new(&mut out, root, 0);
     for (name, bytes) in records {
         archive.record(name, bytes.to_vec()).unwrap();
@@ -107,7 +101,7 @@ pub(super) fn output<'a>(source: &'a Checkpoint, tensors: Vec<OutputTensor<'a>>)
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
-        progress: &Silent,
+        progress: &(),
     }
 }
 

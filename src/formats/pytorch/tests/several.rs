@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::files::{FORCE, FOUR, Ones, Silent, dict, folder, pickle, tensor, text, torch_file};
+use super::files::{FORCE, FOUR, Ones, dict, folder, pickle, tensor, text, torch_file};
 use crate::formats::{
     Checkpoint, Content, EntryData, Format, FormatError, Limits, Output, OutputDict, OutputTensor, StateDict,
     open, write,
@@ -32,7 +32,7 @@ fn kept<'a>(source: &'a Checkpoint, name: impl Fn(usize, &str) -> String) -> Out
         optimizers: Vec::new(),
         edits: &[],
         weights_only: false,
-        progress: &Silent,
+        progress: &(),
     }
 }
 
