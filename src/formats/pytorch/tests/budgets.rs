@@ -38,6 +38,20 @@ fn long_keys_that_many_dicts_and_tensors_share() {
 }
 
 #[test]
+fn a_path_that_leads_to_one_dict_in_many_ways() {
+    let (_folder, path) = folder();
+    // Each dict holds the next under `a` and under `a.a`: there are as many ways as the sum has.
+    let mut nested = b"}q\x00".to_vec();
+    for inner in 0..60u8 {
+        let again = [b'h', inner, b's', b'q', inner + 1].to_vec();
+        nested = [b"}".to_vec(), text("a"), nested, b"s".to_vec(), text("a.a"), again].concat();
+    }
+    torch_file(&path, &pickle(dict(&[("a", nested), ("w", tensor("0", 4, 0, &[4], &[1]))])), &[FOUR]);
+    let error = open(&path, &[&vec!["a"; 60].join(".")], &Limits::default()).unwrap_err();
+    assert_eq!(error.code(), "no-tensors", "{error}");
+}
+
+#[test]
 fn optimizers_that_share_one_list() {
     let (_folder, path) = folder();
     let params: Vec<u8> = (0..2000u16).flat_map(|id| [&b"M"[..], &id.to_le_bytes()].concat()).collect();

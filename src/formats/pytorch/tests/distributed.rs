@@ -1,7 +1,7 @@
 //! Folders of distributed checkpoints, made here.
 
-use super::files::{dict, int, pickle, text, tuple};
-use crate::formats::{Foreign, Limits, open, open_distributed};
+use super::files::{dict, int, limited, pickle, text, tuple};
+use crate::formats::{Foreign, Limit, Limits, open, open_distributed};
 
 fn class(name: &str) -> Vec<u8> {
     format!("ctorch.distributed.checkpoint.metadata\n{name}\n)").into_bytes()
@@ -64,7 +64,10 @@ fn a_folder_tells_what_was_saved_and_how_one_file_is_made_of_it() {
     let found = open_distributed(&path, &Limits::default()).unwrap().unwrap();
     assert_eq!(found.kind, Foreign::DistributedLightning);
     assert!(found.kind.conversion(&path).unwrap().contains("consolidate_checkpoint"));
-    for damaged in [&b""[..], b"\x80\x02N.", b"\x80\x02}."] {
+    let error = open_distributed(&path, &limited(Limit::PickleBytes, 10)).unwrap_err();
+    assert_eq!(error.code(), "too-large");
+    let nothing = pickle(object("Metadata", &dict(&[("state_dict_metadata", int(3))])));
+    for damaged in [&b""[..], b"\x80\x02N.", b"\x80\x02}.", &nothing] {
         std::fs::write(path.join(".metadata"), damaged).unwrap();
         assert_eq!(open_distributed(&path, &Limits::default()).unwrap_err().code(), "bad-pickle");
     }
