@@ -13,7 +13,7 @@ fn object(name: &str, state: &[u8]) -> Vec<u8> {
 }
 
 fn tensor(dtype: &str, shape: &[i64]) -> Vec<u8> {
-    let properties = [b"(".to_vec(), format!("ctorch\n{dtype}\n").into_bytes(), b"\x89t".to_vec()].concat();
+    let properties = [b"(".to_vec(), format!("c{dtype}\n").into_bytes(), b"\x89t".to_vec()].concat();
     let size = [b"ctorch\nSize\n".to_vec(), tuple(shape), b"\x85R".to_vec()].concat();
     let fields = [("properties", object("TensorProperties", &properties)), ("size", size)];
     object("TensorStorageMetadata", &dict(&fields))
@@ -27,8 +27,9 @@ fn a_folder_tells_what_was_saved_and_how_one_file_is_made_of_it() {
     assert!(open_distributed(&path, &Limits::default()).unwrap().is_none());
     assert_eq!(open(&path, &[], &Limits::default()).unwrap_err().code(), "no-index");
     let saved = dict(&[
-        ("model.w", tensor("bfloat16", &[4, 3])),
-        ("model.new", tensor("float99", &[4])),
+        ("model.w", tensor("torch\nbfloat16", &[4, 3])),
+        ("model.new", tensor("torch\nfloat99", &[4])),
+        ("model.foreign", tensor("numpy\nfloat32", &[4])),
         ("epoch", [class("BytesStorageMetadata"), b"\x81".to_vec()].concat()),
         ("odd", int(3)),
     ]);
@@ -48,6 +49,7 @@ fn a_folder_tells_what_was_saved_and_how_one_file_is_made_of_it() {
     let wanted = [
         "model.w bf16 [4, 3]",
         "model.new a tensor of unknown dtype",
+        "model.foreign a tensor of unknown dtype",
         "epoch a value that is no tensor",
         "odd unknown",
     ];
