@@ -253,6 +253,18 @@ fn a_safetensors_file_is_one_dict() {
 }
 
 #[test]
+fn an_output_has_each_key_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    safetensors_file(&path, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", &[0; 8]);
+    let source = read(&path).unwrap();
+    for format in [Format::Safetensors, Format::TorchZip] {
+        let error = write(&kept(&source, &[0, 0], format), &folder.path().join("out"), &NEVER).unwrap_err();
+        assert!(error.to_string().contains("the key `a` is written twice"), "{error}");
+    }
+}
+
+#[test]
 fn contiguous_is_what_lies_in_row_major_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bytes");

@@ -12,4 +12,5 @@ mod look;
 mod meanings;
 mod pickles;
 mod several;
+mod storages;
 mod zip_bytes;
