@@ -189,11 +189,16 @@ fn bombs_stay_small() {
     pickle.push(b'.');
     let written = again(&pickle);
     assert!(written.len() < 1000, "{}", written.len());
-    // A changed value that holds itself without any memo entry cannot run away.
-    let graph = machine::read(b"\x80\x02]2\x85a.".to_vec(), 100);
-    if let Ok(graph) = graph {
-        let _ = emit::emit(&graph, 1 << 16);
-    }
+}
+
+#[test]
+fn what_is_written_has_a_budget() {
+    // Were there a value that holds itself without a memo entry, it would not end.
+    let pickle = b"\x80\x02]q\x00(K\x01K\x02e.";
+    let graph = machine::read(pickle.to_vec(), 100).unwrap();
+    let without_stop = pickle.len() - 1;
+    assert!(emit::emit(&graph, without_stop).is_ok());
+    assert!(emit::emit(&graph, without_stop - 1).is_err());
 }
 
 proptest! {
