@@ -131,12 +131,10 @@ fn move_views(graph: &mut Graph, views: &HashMap<NodeId, u64>) -> Result<(), Str
     for (&call, &begin) in &calls {
         let Some((callable, arguments)) = graph.call(call) else { continue };
         let mut arguments = arguments.to_vec();
-        let offset = arguments.get(1).and_then(|&offset| u64::try_from(graph.int(offset)?).ok());
-        let Some(offset) = offset.and_then(|offset| offset.checked_add(begin)) else {
+        let offset = arguments.get(1).and_then(|&offset| graph.int(offset)).filter(|&offset| offset >= 0);
+        let Some(offset) = offset.and_then(|offset| offset.checked_add_unsigned(begin)) else {
             return Err("has a tensor with an invalid offset".to_owned());
         };
-        // The numbers of a signed offset: what does not fit is no offset of torch.
-        let offset = i64::try_from(offset).map_err(|_| "has a tensor with an invalid offset".to_owned())?;
         if let Some(place) = arguments.get_mut(1) {
             *place = graph
                 .add_new_literal(&[&[LONG1, 8][..], &offset.to_le_bytes()].concat(), false)

@@ -119,6 +119,18 @@ fn lengths_that_a_file_lies_about_cost_nothing() {
         let error = read(&path).unwrap_err();
         assert_eq!(error.code(), code, "{error}");
     }
+    // What would fit if the sum could wrap: of one storage and its count, and of two.
+    for numel in [(1 << 62) - 2, 1 << 61] {
+        let one = |key: &str| tensor(key, numel, b"N", 0, &[1], &[1]);
+        let object = pickle(dict(&[("a", one("1")), ("b", one("2"))]));
+        file(&path, &object, &[("1", FOUR), ("2", FOUR)]);
+        assert_eq!(read(&path).unwrap_err().code(), "cut-off", "{numel}");
+    }
+    // A text that would end before it begins, at the end of an earlier pickle.
+    let before: u64 = pieces(b"", &[])[..3].iter().map(|piece| piece.len() as u64).sum();
+    let back = (MAGIC.len() as u64 - 1).wrapping_sub(before + 11);
+    file(&path, &[b"\x80\x04\x8d", &back.to_le_bytes()[..]].concat(), &[]);
+    assert_eq!(read(&path).unwrap_err().code(), "bad-pickle");
     let limits = limited(Limit::PickleBytes, 100);
     let long = pickle([b"V".to_vec(), vec![b'x'; 200_000], b"\n".to_vec()].concat());
     file(&path, &long, &[]);
@@ -184,11 +196,22 @@ fn what_a_file_says_twice_must_agree() {
         (3, object(&[("a", stray(view("2", 0, 2)))]), "a part of a storage that stands by itself"),
         (3, object(&[("a", called("lib", "N"))]), "a part of a storage that stands by itself"),
         (3, object(&[("a", called("torch._utils", "view"))]), "a part of a storage that stands by itself"),
+        (
+            3,
+            object(&[("a", self::tensor("1", 4, &view("2", 1, 3), i64::MAX, &[1], &[1]))]),
+            "has a tensor with an invalid offset",
+        ),
+        (
+            3,
+            object(&[("a", self::tensor("1", 4, &view("2", 1, 3), -1, &[1], &[1]))]),
+            "has a tensor with an invalid offset",
+        ),
         (4, keys(&["1", "1"]), "lists the storage `1` twice"),
         (4, pickle(b"](K\x01e".to_vec()), "has no list of the keys of its storages"),
         (4, pickle(b"N".to_vec()), "has no list of the keys of its storages"),
         (5, [&4u64.to_le_bytes()[..], FOUR, b"!!!"].concat(), "goes on for 3 bytes after its last storage"),
         (5, [&4u64.to_le_bytes()[..], &FOUR[1..]].concat(), "cut off"),
+        (5, [&((1u64 << 62) + 4).to_le_bytes()[..], FOUR].concat(), "gives storage `1` 4611686018427387908"),
         (5, [&5u64.to_le_bytes()[..], FOUR].concat(), "gives storage `1` 5 elements, its object says 4"),
     ];
     let written = |pieces: &[Vec<u8>; 6]| {
