@@ -11,7 +11,15 @@ fn settings_are_shown_as_python_writes_them_and_loops_end() {
     let list = [b"](".to_vec(), int(1), b"K\x02\x88Ne".to_vec()].concat();
     let deep = |levels: usize| [b"]".repeat(levels), int(1), b"a".repeat(levels)].concat();
     let round = b"]q\x08h\x08a".to_vec();
-    let values = [("lr", int(-3)), ("l", list), ("four", deep(4)), ("five", deep(5)), ("round", round)];
+    let object = [b"clib\nConfig\n)\x81".to_vec(), dict(&[("hidden", int(1))]), b"b".to_vec()].concat();
+    let values = [
+        ("object", object),
+        ("lr", int(-3)),
+        ("l", list),
+        ("four", deep(4)),
+        ("five", deep(5)),
+        ("round", round),
+    ];
     let namespace = [b"cargparse\nNamespace\n)\x81".to_vec(), dict(&values), b"b".to_vec()];
     let root = dict(&[
         ("state_dict", dict(&[("w", tensor("0", 4, 0, &[4], &[1]))])),
@@ -31,7 +39,14 @@ fn settings_are_shown_as_python_writes_them_and_loops_end() {
     let args: Vec<String> = settings[1].values.iter().map(|v| format!("{} {}", v.path, v.what)).collect();
     assert_eq!(
         args,
-        ["lr -3", "l [1, 2, True, None]", "four [[[[1]]]]", "five list of 1", "round list of 1"]
+        [
+            "object lib.Config",
+            "lr -3",
+            "l [1, 2, True, None]",
+            "four [[[[1]]]]",
+            "five list of 1",
+            "round list of 1"
+        ]
     );
     assert_eq!(checkpoint.record().as_deref(), Some("{\"rules\":\"r.rules\"}"));
     assert_eq!(checkpoint.keys_of("config"), ["self", "n"]);
