@@ -40,7 +40,7 @@ fn settings_are_shown_as_python_writes_them_and_loops_end() {
     assert_eq!(
         args,
         [
-            "object lib.Config",
+            "object object lib.Config",
             "lr -3",
             "l [1, 2, True, None]",
             "four [[[[1]]]]",
