@@ -119,6 +119,8 @@ fn hostile_pickles_are_refused_with_the_place() {
         (b"\x80\x02X\xff\xff\xff\xffabc.", "BINUNICODE", 2, "4294967295 bytes"),
         (b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\xffa.", "BINUNICODE8", 2, "bytes"),
         (b"\x80\x02.", "STOP", 2, "stack is empty"),
+        (b"\x80\x02N(2.", "DUP", 4, "stack is empty"),
+        (b"\x80\x04NN\x93.", "STACK_GLOBAL", 4, "is no text"),
         (b"\x80\x02NN.", "STOP", 4, "left on the stack"),
         (b"\x80\x02N.N.", "STOP", 3, "2 more bytes"),
         (b"\x80\x02(NR.", "REDUCE", 4, "needs 2 values"),
