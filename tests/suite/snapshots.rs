@@ -149,11 +149,11 @@ fn plan_without_a_target() {
 
 #[test]
 fn plan_of_what_shapes_do_not_prove() {
-    // The first four could be other ones and fit as well; the others could not.
+    // The first five could be other ones and fit as well; the others could not.
     let rules = "transpose square\nrename {\n  one.w -> two.w\n  two.w -> one.w\n}\nmerge x, y -> z dim 0\nflip f dim 0\n\
-                 transpose oblong\nrename old.* -> new.*\ncast square to f32\nreshape f to [2]\n";
+                 rename h.{i}.k -> g.{1 - i}.k\ntranspose oblong\nrename old.* -> new.*\ncast square to f32\nreshape f to [2]\n";
     let old = "square f32 [2, 2]\noblong f32 [2, 3]\none.w f32 [1]\ntwo.w f32 [1]\nx f32 [1]\ny f32 [1]\n\
-               f f32 [2]\nold.a f32 [1]\nold.b f32 [1]\n";
+               f f32 [2]\nh.0.k f32 [1]\nh.1.k f32 [1]\nold.a f32 [1]\nold.b f32 [1]\n";
     let folder = folder(rules, old, "");
     insta::assert_snapshot!(plan(&folder, &["--no-target"]));
 }
