@@ -211,7 +211,7 @@ fn moves(applied: &Applied) -> Vec<String> {
         by_form.entry(form(&line)).or_default().push(line);
     }
     let mut shown = Vec::new();
-    for group in by_form.values() {
+    for group in by_form.values_mut().flat_map(|group| in_step(group)) {
         if group.iter().all(|line| line.from.len() == 1 && line.to == [&*line.from[0]]) {
             let folds = fold(group.iter().flat_map(|line| line.to.iter().copied()));
             shown.extend(lines(&folds).into_iter().map(|line| format!("~ {line}")));
@@ -292,6 +292,28 @@ fn folded<'a>(
         let patterns: Option<Vec<String>> = (0..places).map(of_place).collect();
         patterns.map(|patterns| patterns.join(", "))
     })
+}
+
+/// Parts of a group in each of which the numbers on the left, ascending, go with those on the right, ascending: what
+/// is read into `h.{0…3} -> g.{0…3}`. Where numbers change places, each is a part of its own.
+fn in_step<'g, 'a>(group: &'g mut [Line<'a>]) -> Vec<&'g [Line<'a>]> {
+    let mut pairs: Vec<(Vec<u64>, Vec<u64>)> = group.iter().map(numbers).collect();
+    pairs.sort_unstable();
+    let steps = |pair: &[(Vec<u64>, Vec<u64>)]| match pair[0].0 == pair[1].0 {
+        true => pair[0].1 == pair[1].1,
+        false => pair[0].1 <= pair[1].1,
+    };
+    if pairs.windows(2).all(steps) {
+        return vec![group];
+    }
+    group.sort_by_cached_key(numbers);
+    group.chunk_by(|line, next| numbers(line) == numbers(next)).collect()
+}
+
+/// The numbers in the keys of a line, on the left and on the right.
+fn numbers(line: &Line) -> (Vec<u64>, Vec<u64>) {
+    let of = |key: &str| segments(key).filter_map(|segment| segment.parse().ok()).collect::<Vec<u64>>();
+    (line.from.iter().flat_map(|key| of(key)).collect(), line.to.iter().flat_map(|key| of(key)).collect())
 }
 
 /// Writes a key with `#` for each segment that is a number.
