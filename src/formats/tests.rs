@@ -138,6 +138,16 @@ fn lengths_of_safetensors_hold_to_the_byte() {
         let bytes = [&(text.len() as u64).to_le_bytes(), text.as_bytes(), &[0; 4]].concat();
         assert_eq!(code(&bytes, &usual), outcome, "{dims}");
     }
+    // What would fit if the sum of the sizes and the header could wrap.
+    let len = (1u64 << 61) - 1;
+    let tensor = |at: u64| {
+        let (from, to) = (at * len, (at + 1) * len);
+        format!("\"{at}\":{{\"dtype\":\"U8\",\"shape\":[{len}],\"data_offsets\":[{from},{to}]}}")
+    };
+    let text = format!("{{{}}}", (0..8).map(tensor).collect::<Vec<_>>().join(","));
+    std::fs::write(&path, [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat()).unwrap();
+    let error = read(&path).unwrap_err().to_string();
+    assert!(error.ends_with("the sizes overflow"), "{error}");
     for (most, outcome) in [(8, Ok(())), (7, Err("too-large"))] {
         tight.set(Limit::HeaderBytes, most);
         assert_eq!(code(&header(8), &tight), outcome);

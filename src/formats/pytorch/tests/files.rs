@@ -240,6 +240,15 @@ fn produced_tensors_of_every_dtype_are_read_back() {
     again.verify().unwrap();
     let specs: Vec<&TensorSpec> = again.main_dict().entries.iter().map(|entry| entry.spec()).collect();
     assert_eq!(specs, made.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
+    // A safetensors file has no name for some of them.
+    for (spec, wrong) in [(Dtype::C128, true), (Dtype::C64, false)] {
+        let tensor = Ones(TensorSpec::new(spec, [2]));
+        let content = Content::Produced { tensor: &tensor, like: None };
+        let wanted = output(&source, vec![OutputTensor { key: "t".into(), content }]);
+        let wanted = Output { format: Format::Safetensors, ..wanted };
+        let error = write(&wanted, &path.with_file_name("out.safetensors"), &FORCE).err();
+        assert_eq!(error.map(|error| error.code()), wrong.then_some("cannot-hold"));
+    }
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod meanings;
 mod pickles;
 mod several;
 mod storages;
+mod values;
 mod zip_bytes;

@@ -15,6 +15,10 @@ fn tensors_that_reach_beyond_their_storage_are_refused() {
         (tensor("0", 4, 0, &[2], &[1, 1]), "1 dims but 2 strides"),
         (tensor("0", 4, 0, &[1 << 40, 1 << 40], &[0, 0]), "overflows"),
         (tensor("0", 4, 0, &[3, 3], &[i64::MAX, i64::MAX]), "overflow"),
+        // What would lie inside if a product, a sum, or the end could wrap.
+        (tensor("0", 4, 0, &[5], &[1 << 62]), "overflow"),
+        (tensor("0", 4, 0, &[3, 2], &[i64::MAX, 2]), "overflow"),
+        (tensor("0", 4, 0, &[3, 2], &[i64::MAX, 1]), "overflow"),
     ];
     for (tensor, what) in cases {
         let (_folder, path) = folder();
