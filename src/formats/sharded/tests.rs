@@ -1,15 +1,15 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::finish;
 use super::index::Index;
 use super::names::{self, MOST_SHARDS, ShardNames};
 use super::part_problem::{Flaw, PartProblem};
 use super::placing::{INDEX, INTERIM_INDEX, StagedShards, Step};
 use super::problem::ShardProblem;
 use super::receipt::{Agreed, Receipt, Receipts, RunDigest};
+use super::{Finished, finish};
 use crate::formats::{Format, FormatError, Limit, Limits, Placement, Replace};
 
 const FORCE: Placement = Placement { replace: Replace::Force, sync: true };
@@ -262,6 +262,46 @@ fn whoever_comes_first_says_what_the_other_parts_must_agree_with() {
 }
 
 #[test]
+fn parts_are_finished_once_each_shard_is_there_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (names, _) = waiting(folder.path(), 2);
+    let limits = Limits::default();
+    let receipts = Receipts::of(&names, &limits);
+    let done = |path: &Path| finish(path, false, &limits);
+    let problem = |path: &Path| match done(path) {
+        Err(FormatError::Parts { problem, .. }) => Some(problem),
+        _ => None,
+    };
+    let shard = |number: usize, key: &str| {
+        let header = format!(r#"{{"{key}":{{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}}}"#);
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), b"x"].concat();
+        let receipt = Receipt { plan: "p".to_owned(), bytes: bytes.len() as u64, keys: vec![key.to_owned()] };
+        std::fs::write(names.path(&names.shard(number, 2)), bytes).unwrap();
+        receipts.give(&names.shard(number, 2), &receipt, &FORCE).unwrap();
+    };
+    assert!(matches!(problem(&folder.path().join("model.safetensors")), Some(PartProblem::NoParts)));
+    shard(1, "a");
+    let Some(PartProblem::Incomplete { all }) = problem(folder.path()) else { panic!("one is missing") };
+    assert_eq!((all.len(), &*all[0].shard, &all[0].flaw), (1, &*names.shard(2, 2), &Flaw::Missing));
+    shard(2, "b");
+    let foreign = names.path(&names.shard(1, 9));
+    std::fs::write(&foreign, "").unwrap();
+    assert!(matches!(problem(folder.path()), Some(PartProblem::Occupied { .. })));
+    std::fs::remove_file(&foreign).unwrap();
+    assert!(matches!(done(folder.path()), Ok(Finished::Now { tensors: 2, .. })));
+    assert!(!names.parts().exists());
+    // Done before: by itself, and where a run was stopped before the last receipt went.
+    assert!(matches!(done(folder.path()), Ok(Finished::Before { shards: 2 })));
+    waiting(folder.path(), 2);
+    assert!(matches!(done(&names.index()), Ok(Finished::Before { shards: 2 })));
+    assert!(!names.parts().exists());
+    // The set is one dict.
+    assert!(super::open(&names.index(), &["."], &limits).is_ok());
+    let refused = super::open(&names.index(), &["model"], &limits);
+    assert_eq!(refused.err().map(|error| error.code()), Some("no-tensors"));
+}
+
+#[test]
 fn a_shard_is_a_file_beside_its_index() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors.index.json");
@@ -285,6 +325,9 @@ fn a_shard_is_a_file_beside_its_index() {
     }
     std::fs::write(&path, "").unwrap();
     assert_eq!(Index::read(&path, &Limits::default()).unwrap_err().code(), "empty-file");
+    std::fs::write(&path, r#"{"weight_map":{}}"#).unwrap();
+    let refused = Index::read(&path, &Limits::default()).map(|_| ()).unwrap_err().to_string();
+    assert!(refused.contains("its `weight_map` is empty"), "{refused}");
 }
 
 #[test]
