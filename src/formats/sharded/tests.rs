@@ -243,6 +243,7 @@ fn whoever_comes_first_says_what_the_other_parts_must_agree_with() {
     let (names, first) = waiting(folder.path(), 3);
     let limits = Limits::default();
     let receipts = Receipts::of(&names, &limits);
+    std::fs::remove_file(names.parts().join("plan.json")).unwrap();
     receipts.claim(&first, &FORCE).unwrap();
     let mut others = vec![first.clone(); 5];
     others[0].run.rules = "others".to_owned();
@@ -251,8 +252,11 @@ fn whoever_comes_first_says_what_the_other_parts_must_agree_with() {
     others[3].tool = "another".to_owned();
     others[4].shards = 4;
     for other in others {
-        let refused = receipts.claim(&other, &FORCE);
-        assert!(matches!(refused, Err(FormatError::Parts { .. })), "{other:?}");
+        let Err(FormatError::Parts { problem, .. }) = receipts.claim(&other, &FORCE) else {
+            panic!("claimed by {other:?}")
+        };
+        let of_count = matches!(problem, PartProblem::OtherCount { there: 2, own: 3 });
+        assert_eq!(of_count, other.parts == 3, "{problem:?}");
     }
     assert_eq!(receipts.agreed().unwrap(), first);
     assert!(!receipts.has(&names.shard(1, 3)));

@@ -1,9 +1,9 @@
 //! What a file holds beside the tensors of a state dict.
 
 use super::files::{
-    FORCE, FOUR, dict, folder, kept, output, pickle, read, records, tensor, text, torch_file,
+    FORCE, FOUR, dict, folder, int, kept, output, pickle, read, records, tensor, text, torch_file,
 };
-use crate::formats::{Checkpoint, EntryData, Format, Output, write};
+use crate::formats::{Checkpoint, EntryData, Format, Output, ParamId, write};
 
 #[test]
 fn values_under_keys_that_are_no_texts_are_not_lost_in_silence() {
@@ -27,6 +27,27 @@ fn values_under_keys_that_are_no_texts_are_not_lost_in_silence() {
         let out = path.with_file_name("out.pt");
         write(&output(&source, kept(&source, |key| format!("{key}x"))), &out, &FORCE).unwrap();
         assert_eq!(paths(&read(&out).unwrap()).len(), beside.len());
+    }
+}
+
+#[test]
+fn an_optimizer_has_a_dict_of_states_and_numbers_as_python_writes_them() {
+    let (_folder, path) = folder();
+    let group = dict(&[("params", [b"](".to_vec(), int(0), b"e".to_vec()].concat())]);
+    let groups = [b"](".to_vec(), group, b"e".to_vec()].concat();
+    let states = |key: &str| dict(&[(key, dict(&[("step", int(1))]))]);
+    for (state, found) in [
+        (states("0"), Some(ParamId::Number(0))),
+        (states("00"), Some(ParamId::Name("00".to_owned()))),
+        (int(3), None),
+    ] {
+        let optimizer = dict(&[("state", state), ("param_groups", groups.clone())]);
+        let weights = dict(&[("w", tensor("0", 4, 0, &[4], &[1]))]);
+        torch_file(&path, &pickle(dict(&[("state_dict", weights), ("optimizer", optimizer)])), &[FOUR]);
+        let optimizers = read(&path).unwrap().optimizers;
+        let ids: Option<Vec<&ParamId>> =
+            optimizers.first().map(|optimizer| optimizer.states.keys().collect());
+        assert_eq!(ids, found.as_ref().map(|id| vec![id]));
     }
 }
 
